@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * origin.h - which addresses --block-private refuses.
+ *
+ * Asked at connect time about the address that is really connected to, so that a name that
+ * resolves to something else on second sight does not pass. Private is all that is not meant to be reached from
+ * the public internet: loopback, private, link-local, shared, multicast, reserved, and IPv6 forms that carry such an
+ * IPv4 address within.
+ */
+#ifndef DLM_ORIGIN_H
+#define DLM_ORIGIN_H
+
+#include "dlmgr/base.h"
+
+#include <sys/socket.h>
+
+/* True also for families other than IPv4 and IPv6. */
+bool dlm_address_is_private(const struct sockaddr *address, socklen_t len);
+
+#endif
