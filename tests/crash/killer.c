@@ -13,11 +13,11 @@
  * Exit: 137 when it killed, 124 when --timeout killed, else the program's own code (128 + signal). --count runs to the end and
  * prints the number of calls. --log has one line a call, in the order in which they returned, tab separated:
  *
- *     N  PID  NAME  RESULT  PATH  PATH2  OFFSET  LENGTH
+ *     N  PID  NAME  RESULT  PATH  PATH2  OFFSET  LENGTH  AFTER
  *
  * RESULT is the return value, `?` for a call that may or may not have happened when the kill came, `killed` for the one that was
- * prevented; OFFSET is the flags for an open; unknown is -1. The last line is `count N` or `killed N`. From the completed writes to
- * part files the checker knows which bytes a relaunch had no reason to ask for again.
+ * prevented; OFFSET is the flags for an open; unknown is -1. AFTER is how many lines the log had when this call was entered: a
+ * sync covers the writes on those lines and no later ones. The last line is `count N` or `killed N`. disk.c reads it.
  *
  * When the killer itself dies, so does what it traces (EXITKILL).
  */
@@ -42,13 +42,13 @@
 
 struct thread {
     pid_t tid, tgid; /* tid 0: free */
-    long n;          /* the number of the call it is in, 0 none */
+    long n, after;   /* the number of the call it is in, 0 none; lines of the log when it was entered */
     uint64_t args[6];
     struct note note;
 };
 
 struct run {
-    long kill_at, count;
+    long kill_at, count, lines;
     bool print, only_first, no_seccomp;
     unsigned timeout;
     FILE *log;
@@ -114,13 +114,14 @@ static struct thread *thread_get(struct run *run, pid_t tid)
     return free_one;
 }
 
-static void log_call(const struct run *run, struct thread *t, const char *result)
+static void log_call(struct run *run, struct thread *t, const char *result)
 {
     const struct note *note = &t->note;
 
     if (run->log)
-        fprintf(run->log, "%ld\t%d\t%s\t%s\t%s\t%s\t%lld\t%lld\n", t->n, (int)t->tgid, note->call->name, result, note->path,
-                note->path2, (long long)note->offset, (long long)note->len);
+        fprintf(run->log, "%ld\t%d\t%s\t%s\t%s\t%s\t%lld\t%lld\t%ld\n", t->n, (int)t->tgid, note->call->name, result,
+                note->path, note->path2, (long long)note->offset, (long long)note->len, t->after);
+    run->lines++;
     t->n = 0;
 }
 
@@ -159,6 +160,7 @@ static bool entered(struct run *run, struct thread *t, const struct __ptrace_sys
     if (!calls_look(t->tid, call, t->args, &t->note))
         return false;
     t->n = ++run->count;
+    t->after = run->lines;
     if (run->count != run->kill_at)
         return false;
     log_call(run, t, "killed");

@@ -276,6 +276,8 @@ static void test_killer_only_first_lets_the_others_finish(void)
 {
     char out[1000];
 
+    CHECK_INT(run("--kill-at 4", "pair", out, sizeof(out)), 137);
+    CHECK_STR(out, "line 0\nline 1\nline 2\n");
     for (int w = 0; w < 2; w++) {
         test_about("%s", ways[w]);
         CHECK_INT(run(w ? "--kill-at 4 --only-first --no-seccomp" : "--kill-at 4 --only-first", "pair", out, sizeof(out)), 137);
@@ -288,8 +290,8 @@ static void test_killer_log_tells_paths_offsets_and_results(void)
     char out[1000], line[8192];
     char *log;
     static const char *const expected[] = {
-        "\tmkdir\t0\t%s/d\t\t-1\t-1\n",        "\twrite\t5\t%s/d/a\t\t0\t5\n",  "\twrite\t5\t%s/d/a\t\t5\t5\n",
-        "\tfdatasync\t0\t%s/d/a\t\t-1\t-1\n", "\trename\t0\t%s/d/a\t%s/d/b\t", "\tlink\t0\t%s/d/b\t%s/d/c\t",
+        "\tmkdir\t0\t%s/d\t\t-1\t-1\t",        "\twrite\t5\t%s/d/a\t\t0\t5\t",  "\twrite\t5\t%s/d/a\t\t5\t5\t",
+        "\tfdatasync\t0\t%s/d/a\t\t-1\t-1\t", "\trename\t0\t%s/d/a\t%s/d/b\t", "\tlink\t0\t%s/d/b\t%s/d/c\t",
         "\tunlink\t0\t%s/d/b\t",             "count 8\n",
     };
 
