@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * methods.h - one table of what can be asked of a home, behind every door.
+ *
+ * A method is a name, what it needs, and a function that does the part of it that concerns the journal. The engine runs that function
+ * on the journal thread (WRITE) or on a worker with the reading connection (READ); a handle without an owner runs it on
+ * the caller's thread. What only an owner can do (ENGINE) has no function here: the engine answers it itself.
+ */
+#ifndef DLM_METHODS_H
+#define DLM_METHODS_H
+
+#include "store/store.h"
+
+#include <jansson.h>
+
+enum dlm_method_kind { DLM_METHOD_READ, DLM_METHOD_WRITE, DLM_METHOD_ENGINE };
+
+struct dlm_method {
+    const char *name;
+    int kind;
+    bool halts; /* transfers of the tasks that it selects (params as dlmgr_selector, or "id") are stopped and checkpointed first */
+    bool wakes; /* afterwards the scheduler looks at the queue again */
+    /* Runs inside a transaction when WRITE. *ret_result is a new reference. */
+    int (*work)(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e);
+};
+
+/*
+ * READ: list, show, events, count, find.  WRITE: add, act, set, ack_to.  ENGINE: wait, stop, status, hello.
+ * NULL when there is no such method.
+ */
+const struct dlm_method *dlm_method_find(const char *name);
+
+/* A selector of JSON {ids, states, session, all, after, limit} as an object that can be asked about one task; used by the engine for what is in memory. */
+bool dlm_selector_matches(const json_t *params, int64_t id, int state, const char *session);
+
+/* The task object of dlmgr(1), from its row; the engine overlays bytes_done, speed and connections of what runs. */
+json_t *dlm_task_json(const struct dlm_row *row);
+
+#endif
