@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+#
+# make               build/dlmgr, build/libdlmgr.so.0, build/libdlmgr.a, man pages
+# make demo          see it work      make check [T=name]   prove it      make bench    compare it
+# make crash         every kill point make asan tsan cov    prove more    make lint format
+# make deps          install the Debian packages that are missing (NODEPS=1: demo and check do not)
+#
+# Sources are found by themselves. A test program is any tests/*/*.c that defines main() or ends in TEST_MAIN().
+
+B ?= build
+CC ?= cc
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+OBJCOPY ?= objcopy
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+DESTDIR ?=
+
+VERSION := $(shell sed -n 's/^.define DLMGR_VERSION "\(.*\)"/\1/p' include/dlmgr.h)
+DEPS := gcc g++ libc6-dev make pkg-config libcurl4-openssl-dev libsqlite3-dev libjansson-dev libuv1-dev libssl-dev \
+	scdoc libcunit1-dev nginx-light curl openssl faketime
+LINT_DEPS := clang-format clang-tidy cppcheck shellcheck
+
+PKGS := libcurl sqlite3 jansson libuv libssl libcrypto
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
+	-Wundef -Wvla -Wformat=2 $(if $(WERROR),-Werror)
+HARDEN := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2) -fstack-protector-strong \
+	-fstack-clash-protection $(if $(filter x86_64%,$(shell $(CC) -dumpmachine)),-fcf-protection)
+COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -Iinclude -I. $(CPPFLAGS) $(PKG_CFLAGS) $(WARN) $(HARDEN) -fPIC \
+	-fvisibility=hidden -ffile-prefix-map=$(CURDIR)=. -pthread $(CFLAGS) -MMD -MP -c -o $@ $<
+LINK = $(CC) $(CFLAGS) -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+LIBS = $(or $(PKG_LIBS),$(error $(PKG_CONFIG) does not find $(PKGS): try `make deps`)) -pthread
+ifneq ($(V),1)
+Q := @
+say = @mkdir -p $(@D) && printf '  %-5s %s\n' $(1) $@
+else
+say = @mkdir -p $(@D)
+endif
+
+objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
+LIB_SRCS := $(wildcard dlmgr/*.c store/*.c)
+BIN_SRCS := $(wildcard cli/*.c daemon/*.c)
+TEST_SRCS := $(wildcard tests/*/*.c bench/*.c)
+MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRCS)))
+TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS))
+PROGS := $(patsubst tests/%.c,$(B)/%,$(filter tests/%,$(MAINS))) $(patsubst %.c,$(B)/%,$(filter bench/%,$(MAINS)))
+MAN := $(patsubst docs/man/%.scd,$(B)/man/%,$(wildcard docs/man/*.scd))
+# What `check` runs: every test_* program and every story. Sanitizers need only those that run our code.
+CODE_TESTS := $(foreach p,$(PROGS),$(if $(filter test_%,$(notdir $p)),$p)) \
+	$(wildcard tests/cli/*.sh tests/crash/test_*.sh tests/embed/*.sh)
+TESTS ?= $(CODE_TESTS) $(wildcard tests/lint/*.sh)
+
+all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(if $(BIN_SRCS),$(B)/dlmgr) $(MAN)
+tests: all $(B)/fixture-server $(PROGS)
+all tests:
+	@:
+
+$(B)/obj/%.o: %.c
+	$(call say,CC)
+	$(Q)$(COMPILE)
+
+$(B)/libdlmgr.so.0: $(call objs,$(LIB_SRCS)) dlmgr/dlmgr.map
+	$(call say,LD)
+	$(Q)$(LINK) -shared -Wl,-soname,$(@F) -Wl,--version-script=dlmgr/dlmgr.map -o $@ $(filter %.o,$^) $(LIBS)
+$(B)/libdlmgr.so: $(B)/libdlmgr.so.0
+	$(Q)ln -sf $(<F) $@
+# One object with the hidden symbols made local, so that a program linking libdlmgr.a sees dlmgr_* alone.
+$(B)/libdlmgr.a: $(call objs,$(LIB_SRCS))
+	$(call say,AR)
+	$(Q)$(CC) -r -nostdlib -o $(B)/libdlmgr.o $^ && $(OBJCOPY) --localize-hidden $(B)/libdlmgr.o
+	$(Q)rm -f $@ && $(AR) rcsD $@ $(B)/libdlmgr.o
+$(B)/libdlmgr-test.a: $(call objs,$(LIB_SRCS))
+$(B)/libtest.a: $(call objs,$(TEST_LIB))
+$(B)/libdlmgr-test.a $(B)/libtest.a:
+	$(call say,AR)
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
+
+$(B)/dlmgr: $(call objs,$(BIN_SRCS)) $(B)/libdlmgr.a
+	$(call say,LD)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBS)
+$(B)/fixture-server: $(call objs,$(wildcard fixtures/*.c))
+	$(call say,LD)
+	$(Q)$(LINK) -pie -o $@ $^ -pthread
+# An embedding program sees what any other program sees: the shared library.
+$(B)/embed/%: $(B)/obj/tests/embed/%.o $(B)/libtest.a $(B)/libdlmgr.so
+	$(call say,LD)
+	$(Q)$(LINK) -pie -Wl,-rpath,'$$ORIGIN/..' -o $@ $^ $(LIBS) -lcunit
+$(B)/bench/%: $(B)/obj/bench/%.o $(B)/libtest.a $(B)/libdlmgr-test.a
+	$(call say,LD)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBS) -lcunit
+$(B)/%: $(B)/obj/tests/%.o $(B)/libtest.a $(B)/libdlmgr-test.a
+	$(call say,LD)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBS) -lcunit
+$(B)/man/%: docs/man/%.scd include/dlmgr.h
+	$(call say,MAN)
+	$(Q)sed 's/@VERSION@/$(VERSION)/g' $< | SOURCE_DATE_EPOCH=0 scdoc | sed '/^\.TH/s/1970-01-01//' >$@.tmp && mv $@.tmp $@
+
+# Asks what is missing; root and the network are needed only when something is.
+deps:
+	@command -v dpkg-query >/dev/null || { echo 'not Debian: needed is what $(DEPS) stand for'; exit 0; }; \
+	have=$$(dpkg-query -W -f '$${db:Status-Abbrev} $${Package}\n' $(DEPS) 2>/dev/null | sed -n 's/^.i. *//p'); \
+	missing=$$(for p in $(DEPS); do echo "$$have" | grep -qx "$$p" || echo "$$p"; done); \
+	[ -z "$$missing" ] && exit 0; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	echo "installing:" $$missing; $$sudo apt-get update -q && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing
+
+# A second make, since this one asked pkg-config before deps could install anything.
+with-deps = $(if $(NODEPS),,$(Q)$(MAKE) --no-print-directory deps)
+again = +$(Q)$(MAKE) --no-print-directory
+demo:
+	$(with-deps)
+	$(again) tests
+	$(Q)B=$(B) tests/demo.sh
+check:
+	$(with-deps)
+	$(again) tests
+	$(again) run-tests
+run-tests:
+	$(Q)B=$(B) CC='$(CC)' WERROR=$(WERROR) tests/run.sh $(TESTS)
+crash: tests
+	$(Q)B=$(B) tests/crash/crash.sh
+bench: tests
+	$(Q)B=$(B) bench/run.sh
+
+SAN := -O1 -g -fno-omit-frame-pointer -fsanitize
+code-check = $(again) B=$(B)/$@ HARDEN= TESTS='$(patsubst $(B)/%,$(B)/$@/%,$(CODE_TESTS))'
+asan:
+	$(code-check) check SANITIZER=asan CFLAGS='$(SAN)=address,undefined -fno-sanitize-recover=undefined'
+tsan:
+	$(code-check) check SANITIZER=tsan CFLAGS='$(SAN)=thread'
+cov:
+	$(Q)rm -rf $(B)/cov
+	$(code-check) check CFLAGS='-O1 -g --coverage -fprofile-update=atomic -fno-inline' 
+	$(Q)tests/cov.sh $(B)/cov
+
+C_FILES := $(wildcard include/*.h dlmgr/*.[ch] store/*.[ch] daemon/*.[ch] cli/*.[ch] fixtures/*.[ch] bench/*.[ch] \
+	tests/*/*.[ch])
+lint:
+	$(if $(NODEPS),,$(Q)$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(LINT_DEPS)')
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(Q)shellcheck -x .ci/run $(wildcard tests/*.sh tests/*/*.sh bench/*.sh)
+	$(Q)cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -I. $(filter %.c,$(C_FILES))
+	$(Q)printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P2 -n8 sh -c \
+		'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -Iinclude -I. $(PKG_CFLAGS) 2>/dev/null' sh
+format:
+	$(Q)clang-format -i $(C_FILES)
+
+install: all
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(BASHCOMPDIR))
+	$(if $(BIN_SRCS),install -m 755 $(B)/dlmgr $(DESTDIR)$(BINDIR)/dlmgr)
+	install -m 644 $(B)/libdlmgr.so.0 $(B)/libdlmgr.a $(DESTDIR)$(LIBDIR)/
+	ln -sf libdlmgr.so.0 $(DESTDIR)$(LIBDIR)/libdlmgr.so
+	install -m 644 include/dlmgr.h $(DESTDIR)$(INCLUDEDIR)/dlmgr.h
+	install -m 644 completions/dlmgr.bash $(DESTDIR)$(BASHCOMPDIR)/dlmgr
+	sed -e 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@INCLUDEDIR@,$(INCLUDEDIR),; s,@VERSION@,$(VERSION),' \
+		packaging/dlmgr.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/dlmgr.pc
+	$(foreach m,$(MAN),install -D -m 644 $(m) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)) &&) :
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/dlmgr $(LIBDIR)/libdlmgr.so.0 $(LIBDIR)/libdlmgr.so $(LIBDIR)/libdlmgr.a \
+		$(LIBDIR)/pkgconfig/dlmgr.pc $(INCLUDEDIR)/dlmgr.h $(BASHCOMPDIR)/dlmgr \
+		$(foreach m,$(MAN),$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m))))
+clean:
+	rm -rf $(B)
+
+.PHONY: all tests deps demo check run-tests crash bench asan tsan cov lint format install uninstall clean
+.SECONDARY:
+.DELETE_ON_ERROR:
+-include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

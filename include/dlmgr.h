@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * dlmgr.h - a background download manager that never lies about what it has.
+ *
+ * The tour. A *home* is a directory with one journal. One process at a time *owns* a home and runs
+ * its engine: a thread that downloads. dlmgr_open() gives you a handle that is either that engine, or
+ * a client of the process that owns the home, or a reader of a journal that nobody owns; every
+ * function below works in all three unless its comment says otherwise.
+ *
+ * You add *tasks*; a task has an id that is never used twice. What happens to tasks is told in
+ * *events*, which are as durable as the tasks. Nothing is reported before it is on the disk: when
+ * dlmgr_add() returns, the task exists whatever happens next; when you see `done`, the file is whole,
+ * verified, synced and at its final name.
+ *
+ * Conventions. Functions that can fail return 0 or a negative DLMGR_E... code, and fill in the optional
+ * dlmgr_error that the caller owns; on failure nothing is written through ret_ pointers. Sizes
+ * are int64_t bytes, times int64_t milliseconds (wall times since 1970, UTC). -1 means unknown. Strings
+ * are UTF-8 and end in NUL; those that you pass in are copied, those in a returned object live
+ * as long as the object. Option structs begin with their size: set it with DLMGR_INIT so that
+ * the struct can grow without breaking you.
+ *
+ * Threads. A handle may be used from any thread; calls on one handle take turns. Callbacks run only inside
+ * dlmgr_process(), dlmgr_run() or dlmgr_events(), on the thread that called them. The log callback is the
+ * exception and says so. After fork() the child's calls answer DLMGR_EFORK.
+ *
+ * The library changes nothing that belongs to the process: no signals, umask, cwd, locale, environment, stdio.
+ */
+#ifndef DLMGR_H
+#define DLMGR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define DLMGR_API __attribute__((visibility("default")))
+#else
+#define DLMGR_API
+#endif
+
+/* ---- Version ------------------------------------------------------------------------------- */
+
+#define DLMGR_VERSION "0.1.0"
+
+/* The version of the library that runs, such as "0.1.0"; static storage. Any thread. */
+DLMGR_API const char *dlmgr_version(void);
+
+/* ---- Errors -------------------------------------------------------------------------------- */
+
+/*
+ * Failures of calls. A download that failed is not one of these: it is a task in the state
+ * DLMGR_FAILED with a reason. Each has a text (dlmgr_strerror) and an exit code in dlmgr(1).
+ */
+enum dlmgr_code {
+    DLMGR_OK = 0,
+    DLMGR_EINVAL = -1,    /* an argument is wrong; the text names it */
+    DLMGR_ENOMEM = -2,    /* no memory; nothing was changed */
+    DLMGR_EIO = -3,       /* the disk failed under the journal or a file */
+    DLMGR_ENOSPC = -4,    /* no room for the journal; nothing unacknowledged was lost */
+    DLMGR_EBUSY = -5,     /* another process owns the home; the text names its pid */
+    DLMGR_ENOOWNER = -6,  /* attach was asked for, or is needed, and nobody owns the home */
+    DLMGR_ENOTFOUND = -7, /* no such task, session or event */
+    DLMGR_ESTATE = -8,    /* the task's state does not allow that */
+    DLMGR_EEXIST = -9,    /* the key exists with a different request */
+    DLMGR_EJOURNAL = -10, /* journal.db is not ours, corrupt, or of a newer version */
+    DLMGR_EHOME = -11,    /* the home cannot be used safely: mode, owner, type, file system */
+    DLMGR_ELINK = -12,    /* the owner went away or does not answer */
+    DLMGR_EPROTO = -13,   /* the other side does not speak our protocol; says which to upgrade */
+    DLMGR_ETIMEDOUT = -14,
+    DLMGR_EFORK = -15,   /* this handle was made before fork() */
+    DLMGR_ECLOSED = -16, /* the handle is being closed */
+    DLMGR_ELIMIT = -17,  /* over a limit; the text names it */
+    DLMGR_ECONFIG = -18, /* a settings file is wrong; the text names file and line */
+};
+
+/* What kind of trouble it was, and so who can do something about it. */
+enum dlmgr_class {
+    DLMGR_CLASS_NONE,
+    DLMGR_CLASS_TRANSIENT,  /* tried again by itself */
+    DLMGR_CLASS_PERMANENT,  /* the server says no */
+    DLMGR_CLASS_POLICY,     /* a rule of ours or the caller's forbids it */
+    DLMGR_CLASS_NEEDS_AUTH, /* credentials are missing or wrong */
+    DLMGR_CLASS_LOCAL,      /* this machine: disk, permissions, names */
+};
+
+/* Filled in by a failing call; owned by the caller; needs no freeing. */
+typedef struct dlmgr_error {
+    int code;         /* enum dlmgr_code */
+    int class_;       /* enum dlmgr_class */
+    int sys_errno;    /* errno behind it, or 0 */
+    char text[512];   /* what, why and the remedy, one line without a final newline */
+    char path[1024];  /* the file it is about, or "" */
+} dlmgr_error;
+
+/* A short text for a code; static storage, never NULL. Any thread. */
+DLMGR_API const char *dlmgr_strerror(int code);
+
+/* ---- Homes and handles --------------------------------------------------------------------- */
+
+typedef struct dlmgr dlmgr;
+
+enum dlmgr_open_mode {
+    DLMGR_OWN,    /* be the engine; DLMGR_EBUSY when the home is owned */
+    DLMGR_ATTACH, /* be a client; DLMGR_ENOOWNER when it is not owned */
+    DLMGR_EITHER, /* be a client when owned, else work on the journal call by call, without an engine */
+};
+
+enum dlmgr_log_level { DLMGR_LOG_ERROR, DLMGR_LOG_WARNING, DLMGR_LOG_INFO, DLMGR_LOG_DEBUG };
+
+/* Called from any of the library's threads, so it must be safe for that; must not call dlmgr functions. */
+typedef void (*dlmgr_log_fn)(int level, const char *text, void *context);
+
+typedef struct dlmgr_options {
+    size_t size;
+    const char *home; /* NULL: $DLMGR_HOME, else $XDG_STATE_HOME/dlmgr, else ~/.local/state/dlmgr */
+    dlmgr_log_fn log;
+    void *log_context;
+    /* The engine's settings, for DLMGR_OWN; 0 takes the value of the settings files or the default. */
+    int max_active;       /* tasks that transfer at once, 1..1000, default 8 */
+    int max_per_host;     /* connections to one origin, 1..256, default 6 */
+    int64_t limit_rate;   /* bytes a second of all tasks together, 0 none */
+    int64_t keep_done_ms; /* prune finished tasks older than this */
+    int64_t keep_done_n;  /* or keep only the newest so many */
+    int trust_group;      /* 1: accept a group-writable home */
+} dlmgr_options;
+
+/* Initialise an option struct: all zero but its size. */
+#define DLMGR_INIT(type) { sizeof(type) }
+
+/*
+ * Open the home (made with mode 0700 when missing). On success *ret_handle is yours until dlmgr_close(). options may
+ * be NULL. DLMGR_EBUSY names the owner's pid in error->text. Any thread.
+ */
+DLMGR_API int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle, dlmgr_error *error);
+
+/* What the handle is at this moment. */
+enum dlmgr_place { DLMGR_PLACE_ENGINE, DLMGR_PLACE_CLIENT, DLMGR_PLACE_JOURNAL };
+DLMGR_API int dlmgr_place_of(const dlmgr *handle);
+
+/* The home's absolute path; lives as long as the handle. */
+DLMGR_API const char *dlmgr_home(const dlmgr *handle);
+
+/*
+ * Close. An engine checkpoints what runs and stops within 5 s; tasks stay as they are and go on with the next
+ * owner. Frees the handle; NULL is fine; returns NULL. Not from inside a callback.
+ */
+DLMGR_API dlmgr *dlmgr_close(dlmgr *handle);
+
+/* ---- Tasks --------------------------------------------------------------------------------- */
+
+enum dlmgr_state {
+    DLMGR_QUEUED,
+    DLMGR_RUNNING,
+    DLMGR_VERIFYING,
+    DLMGR_COMMITTING,
+    DLMGR_DONE,
+    DLMGR_WAITING, /* with a reason and a wake time */
+    DLMGR_PAUSED,
+    DLMGR_FAILED,
+    DLMGR_CANCELLED,
+};
+
+/* "queued", "running", ...; static storage; NULL when out of range. */
+DLMGR_API const char *dlmgr_state_name(int state);
+
+enum dlmgr_on_exists {
+    DLMGR_EXISTS_DEFAULT, /* rename */
+    DLMGR_EXISTS_FAIL,    /* fail with code 13 */
+    DLMGR_EXISTS_RENAME,  /* name.1.ext, name.2.ext, ... */
+    DLMGR_EXISTS_REPLACE, /* replace it, atomically */
+    DLMGR_EXISTS_SAME,    /* an equal digest is done, anything else fails with 13 */
+};
+
+/*
+ * What to fetch and how. Only `url` and `dir` are needed. All strings stay yours. Everything is stored with the task,
+ * so that it means the same after a relaunch; header values, users, passwords and signed URLs stand in secrets.db.
+ */
+typedef struct dlmgr_request {
+    size_t size;
+    const char *url;             /* http or https */
+    const char *const *mirrors;  /* more URLs of the same file, ends in NULL; or NULL */
+    const char *dir;             /* absolute path of an existing directory (or see create_dirs) */
+    const char *out;             /* file name, or relative path below dir without ".."; NULL: named by server or URL */
+    const char *checksum;        /* "sha-256=HEX", also sha-1, sha-512, md5; or NULL */
+    const char *const *headers;  /* "Name: value", ends in NULL; sent only to the URL's own origin */
+    const char *user;            /* HTTP user, or NULL */
+    const char *password;
+    const char *netrc_file;      /* looked up at each request; NULL none */
+    const char *cookie_file;     /* Netscape format; read at each request */
+    const char *cacert;          /* PEM file of certificate authorities */
+    const char *cert;            /* client certificate, PEM */
+    const char *cert_key;        /* its key, PEM */
+    const char *pinned_pubkey;   /* "sha256//BASE64", as CURLOPT_PINNEDPUBLICKEY(3) */
+    const char *proxy;           /* URL; "" none; NULL: the environment's proxies of the caller */
+    const char *key;             /* client key: adding the same key again is adding once; at most 255 bytes */
+    const char *session;         /* NULL: "default" */
+    const void *user_data;       /* the app's own bytes, given back with the task; at most 64 KiB */
+    size_t user_data_len;
+    int on_exists;               /* enum dlmgr_on_exists */
+    int create_dirs;             /* 1: make missing directories */
+    int paused;                  /* 1: add it paused */
+    int priority;                /* higher first, -1000..1000 */
+    int connections;             /* 0: 4 for files over 16 MiB, else 1; at most 16 */
+    int max_tries;               /* 0: 5; attempts in transient trouble before it fails */
+    int require_length;          /* 1: refuse an answer that does not say its length */
+    int block_private;           /* 1: refuse loopback, link-local and private addresses */
+    int ip_version;              /* 0 either, 4, 6 */
+    int file_mask;               /* umask for the finished file; -1: the caller's at dlmgr_add() */
+    int64_t start_after;         /* wall ms, 0 at once */
+    int64_t limit_rate;          /* bytes a second, 0 none */
+    int64_t retry_wait_ms;       /* first pause between tries; -1: 1000 */
+    int64_t max_size;            /* bytes; larger is refused; 0 none */
+} dlmgr_request;
+
+/* Initialise a request: everything "not given". */
+DLMGR_API void dlmgr_request_init(dlmgr_request *request);
+
+/*
+ * Add n tasks in one transaction: all of them or, when one is wrong, none. On success ret_ids[i] (may be NULL) is the id of
+ * request i and each task is durable. On DLMGR_EINVAL *ret_bad (may be NULL) is the index of the wrong request and
+ * error->text names what is wrong. At most 10,000 at once; any thread.
+ */
+DLMGR_API int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, size_t *ret_bad,
+                        dlmgr_error *error);
+
+/*
+ * Check a request as dlmgr_add() would, without a home and without adding it (a list is checked whole before its
+ * first task is added). Any thread.
+ */
+DLMGR_API int dlmgr_check(const dlmgr_request *request, dlmgr_error *error);
+
+/* A task as it was at the moment of the query. Strings live as long as the list it came in. */
+typedef struct dlmgr_task {
+    int64_t id;
+    int state; /* enum dlmgr_state */
+    const char *session;
+    const char *key; /* NULL: none */
+    const char *url; /* secrets redacted */
+    const char *dir;
+    const char *out;  /* as asked for, or NULL */
+    const char *path; /* the finished file, or NULL */
+    int renamed;      /* 1: the name it should have had was taken, so path ends in another one */
+    int64_t bytes_done, bytes_total;
+    int64_t speed; /* bytes a second */
+    int connections, priority;
+    int64_t attempts, generation;
+    int64_t created_at, finished_at;
+    const char *wait_reason; /* "backoff", "network", "not-before", "storage", or NULL */
+    int64_t wait_until;
+    int error_code; /* the exit code of dlmgr(1) that fits, 0: no error */
+    int error_class;
+    const char *error_text;
+    int http_status;
+    const char *digest; /* "sha-256=HEX" that was asked for, or NULL */
+    const void *user_data;
+    size_t user_data_len;
+    const char *json; /* all of this and more as one line of JSON; dlmgr(1) describes it */
+} dlmgr_task;
+
+/* What to list, or what to act upon. All that is set must match. */
+typedef struct dlmgr_selector {
+    size_t size;
+    const int64_t *ids; /* these tasks; an unknown one is DLMGR_ENOTFOUND */
+    size_t n_ids;
+    unsigned states; /* bit (1u << state) for each; 0: all */
+    const char *session;
+    int64_t after; /* ids greater than this, for the next page */
+    int limit;     /* 0: 1000, at most 1000; for queries only */
+    int all;       /* 1: really all, when nothing else is set (for actions) */
+} dlmgr_selector;
+
+typedef struct dlmgr_list dlmgr_list;
+
+/* One page of tasks, oldest first. *ret_list is yours: dlmgr_list_free(). Any thread; reads, so it also works without an owner. */
+DLMGR_API int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list, dlmgr_error *error);
+DLMGR_API size_t dlmgr_list_count(const dlmgr_list *list);
+DLMGR_API const dlmgr_task *dlmgr_list_at(const dlmgr_list *list, size_t i); /* NULL past the end */
+DLMGR_API dlmgr_list *dlmgr_list_free(dlmgr_list *list);                       /* NULL is fine; returns NULL */
+
+/*
+ * Look for unfinished tasks (not done, failed or cancelled) with the same URL (secret parts included), dir, out and session as
+ * each request. ret_ids[i] becomes the newest one's id, 0 when there is none. At most 10,000 at once. Reads.
+ */
+DLMGR_API int dlmgr_find(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, dlmgr_error *error);
+
+/*
+ * All about one task as one JSON object: sources, segments, attempts, error. secrets: 1 shows what is redacted otherwise.
+ * *ret_json is yours: free().
+ */
+DLMGR_API int dlmgr_show(dlmgr *handle, int64_t id, int secrets, char **ret_json, dlmgr_error *error);
+
+/* ---- Acting on tasks ----------------------------------------------------------------------- */
+
+enum dlmgr_action {
+    DLMGR_PAUSE,
+    DLMGR_RESUME, /* paused goes on; waiting is tried at once */
+    DLMGR_CANCEL,
+    DLMGR_RETRY,         /* failed and cancelled start again, keeping good bytes */
+    DLMGR_REMOVE,        /* forget the task; its part file stays */
+    DLMGR_REMOVE_DELETE, /* forget the task and unlink its part file; finished files are never deleted */
+};
+
+/*
+ * Do it to all that the selector names, durably. A task that is already as wanted counts as success; tasks in a state that does
+ * not allow the action are skipped when chosen by state, session or all, and DLMGR_ESTATE when named by id (then nothing is
+ * changed). *ret_count (may be NULL): how many tasks changed.
+ */
+DLMGR_API int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t *ret_count, dlmgr_error *error);
+
+/* What to change in a task; NULL and -1 (INT64_MIN for priority's sake: see dlmgr_change_init) leave as it is. */
+typedef struct dlmgr_change {
+    size_t size;
+    const char *key;     /* names the task by its client key in `session` instead of by id */
+    const char *session;
+    const char *url;     /* a new URL retries a task that failed with 401, 403 or 410 */
+    const char *out;
+    const char *dir;
+    int has_priority, priority;
+    int64_t limit_rate;  /* 0 lifts the limit */
+    int64_t start_after; /* 0 starts at once */
+} dlmgr_change;
+
+DLMGR_API void dlmgr_change_init(dlmgr_change *change);
+
+/* Change one task durably; a running one goes on with what was changed. id 0: use change->key. */
+DLMGR_API int dlmgr_set(dlmgr *handle, int64_t id, const dlmgr_change *change, dlmgr_error *error);
+
+/* ---- Waiting ------------------------------------------------------------------------------- */
+
+/*
+ * Wait until the tasks (n 0: all) are done, failed or cancelled. 0 when they are, DLMGR_ETIMEDOUT after timeout_ms (-1: none).
+ * An unknown or meanwhile removed id counts as ended. Needs an owner: DLMGR_ENOOWNER otherwise.
+ */
+DLMGR_API int dlmgr_wait(dlmgr *handle, const int64_t *ids, size_t n, int64_t timeout_ms, dlmgr_error *error);
+
+/* How many tasks are in each state, how many started since this owner began, and how many of those failed. */
+typedef struct dlmgr_counts {
+    size_t size;
+    int64_t by_state[16];
+    int64_t waiting_storage; /* of the waiting ones */
+    int64_t owner_pid;       /* 0: no owner */
+    int first_failure;       /* exit code of the first task that failed in this run, or 0 */
+} dlmgr_counts;
+DLMGR_API int dlmgr_count(dlmgr *handle, dlmgr_counts *ret_counts, dlmgr_error *error);
+
+/* ---- Events -------------------------------------------------------------------------------- */
+
+/* Durable: stored with the change that they tell of, numbered without gaps in their session. */
+typedef struct dlmgr_event {
+    int64_t seq;
+    const char *session;
+    const char *type; /* "done", "failed", "cancelled", "restarted", "waiting" */
+    int64_t task, generation;
+    int64_t time;
+    const char *path; /* of a done one */
+    int64_t bytes_total;
+    int error_code;
+    const char *error_text;
+    const void *user_data;
+    size_t user_data_len;
+    const char *json; /* all of it as one line */
+} dlmgr_event;
+
+typedef struct dlmgr_event_list dlmgr_event_list;
+
+/* A page of events after seq (-1: after the last acknowledged one), at most limit (0: 1000) of them. Yours: dlmgr_event_list_free(). */
+DLMGR_API int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit, dlmgr_event_list **ret_list,
+                           dlmgr_error *error);
+DLMGR_API size_t dlmgr_event_list_count(const dlmgr_event_list *list);
+DLMGR_API const dlmgr_event *dlmgr_event_list_at(const dlmgr_event_list *list, size_t i);
+DLMGR_API dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list);
+
+/* Acknowledge all events of the session up to and with seq. Durable when it returns. The future is an error, the past is not. */
+DLMGR_API int dlmgr_ack_to(dlmgr *handle, const char *session, int64_t seq, dlmgr_error *error);
+
+/* ---- Your own loop ------------------------------------------------------------------------- */
+
+/* Returns 0 to acknowledge the event; anything else keeps it, and it comes again at the next open. */
+typedef int (*dlmgr_event_fn)(const dlmgr_event *event, void *context);
+
+/*
+ * Deliver the events of a session to fn from now on, starting after the last acknowledged one, inside dlmgr_process(). One session a handle.
+ */
+DLMGR_API int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context, dlmgr_error *error);
+
+/* A descriptor that becomes readable when dlmgr_process() has something to do. Owned by the handle; only poll it. */
+DLMGR_API int dlmgr_fd(dlmgr *handle);
+
+/*
+ * Deliver what is there, without blocking on the network, and return. The acknowledgements given commit together before it returns. An app that does
+ * not call this for a while loses nothing. Returns the number of events delivered or a negative code.
+ */
+DLMGR_API int dlmgr_process(dlmgr *handle, dlmgr_error *error);
+
+/* Call dlmgr_process() until no task is queued, running, verifying, committing, or waiting for a time or the network. */
+DLMGR_API int dlmgr_run(dlmgr *handle, dlmgr_error *error);
+
+/* ---- Housekeeping -------------------------------------------------------------------------- */
+
+/*
+ * Check journal, files and modes of a home without an owner. *ret_json (yours: free()): {"problems":[{what, path, remedy, fixed}]}. fix 1
+ * moves what is broken into the home's quarantine folder; nothing is deleted. Returns 0 also when there are problems.
+ */
+DLMGR_API int dlmgr_doctor(const char *home, int fix, char **ret_json, dlmgr_error *error);
+
+/* Ask the owner to stop: it checkpoints and closes. Returns when it has gone, or DLMGR_ETIMEDOUT after timeout_ms. */
+DLMGR_API int dlmgr_stop_owner(dlmgr *handle, int64_t timeout_ms, dlmgr_error *error);
+
+/* 1 while an owner was asked to stop (dlmgr_stop_owner from elsewhere): the embedding program should close the handle. */
+DLMGR_API int dlmgr_stopping(dlmgr *handle);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
