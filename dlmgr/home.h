@@ -26,6 +26,6 @@ struct dlm_home *dlm_home_close(struct dlm_home *h); /* unlocks */
 
 int dlm_home_lock(struct dlm_home *h, dlmgr_error *e); /* DLMGR_EBUSY names the pid */
 void dlm_home_unlock(struct dlm_home *h);
-int dlm_home_owner(struct dlm_home *h); /* pid of the owner, 0 none */
+int dlm_home_owner(struct dlm_home *h); /* pid of the owner, 0 none, -1 one whose pid cannot be seen from here */
 
 #endif
