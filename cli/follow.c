@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * follow.c - the loop of get, run and wait: see follow.h.
+ *
+ * A turn waits for the end of the tasks (dlmgr_wait, a fraction of a second at most), asks how they are, tells who has ended, and
+ * draws. Tasks are asked for in windows of 500 from the first that goes on, so the cost of a turn does not grow with the list; the next
+ * window is looked at only when nothing in this one moves, which is also how "only paused ones are left" is found out.
+ *
+ * Never believe a silence: an answer that the owner is gone (ELINK, ENOOWNER) leads to opening the home again. Results come from the
+ * journal alone, so whoever finished a task in between, its result is found.
+ */
+#include "cli/follow.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WINDOW = 500, STORAGE_MS = 60000, OWNER_MS = 6000, GOES_ON = -1 };
+
+void cli_follow_init(struct follow *follow, struct cli *cli)
+{
+    *follow = (struct follow){.cli = cli, .until = -1, .storage_since = -1, .started = cli_wall()};
+    cli_progress_begin(&follow->progress, cli);
+}
+
+static int attach(struct follow *follow, dlmgr_error *error)
+{
+    int64_t until = cli_clock() + OWNER_MS;
+    int r;
+
+    for (;;) {
+        r = cli_open(follow->cli, DLMGR_ATTACH, &follow->handle, error);
+        if ((r != DLMGR_ENOOWNER && r != DLMGR_ELINK) || cli_clock() >= until || cli_interrupted())
+            return r;
+        cli_sleep(50);
+    }
+}
+
+int cli_follow_open(struct follow *follow)
+{
+    dlmgr_error error;
+    int r = follow->may_own ? cli_open_work(follow->cli, &follow->handle, &error)
+                            : cli_open(follow->cli, DLMGR_EITHER, &follow->handle, &error);
+
+    return r ? cli_fail_error(follow->cli, &error, NULL) : 0;
+}
+
+bool cli_follow_close(struct follow *follow)
+{
+    bool owned = follow->handle && dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE;
+
+    cli_progress_clear(&follow->progress);
+    follow->handle = dlmgr_close(follow->handle);
+    free(follow->ids);
+    free(follow->codes);
+    follow->ids = NULL;
+    follow->codes = NULL;
+    return owned;
+}
+
+int cli_follow_add(struct follow *follow, const int64_t *ids, size_t n)
+{
+    size_t room = follow->room, i;
+    int64_t *more_ids;
+    short *more_codes;
+
+    while (room < follow->n + n)
+        room = room ? room * 2 : 64;
+    if (room > follow->room) {
+        more_ids = realloc(follow->ids, room * sizeof(*more_ids));
+        follow->ids = more_ids ? more_ids : follow->ids;
+        more_codes = realloc(follow->codes, room * sizeof(*more_codes));
+        follow->codes = more_codes ? more_codes : follow->codes;
+        if (!more_ids || !more_codes)
+            return cli_fail(follow->cli, EXIT_UNKNOWN,
+                            "out of memory; the tasks are in the journal");
+        follow->room = room;
+    }
+    for (i = 0; i < n; i++) {
+        follow->ids[follow->n] = ids[i];
+        follow->codes[follow->n++] = GOES_ON;
+    }
+    return 0;
+}
+
+/* ---- When the owner goes ------------------------------------------------------------------------ */
+
+static bool owner_gone(int r)
+{
+    return r == DLMGR_ELINK || r == DLMGR_ENOOWNER || r == DLMGR_ECLOSED;
+}
+
+static int reopen(struct follow *follow, dlmgr_error *error)
+{
+    int r;
+
+    follow->handle = dlmgr_close(follow->handle);
+    r = follow->may_own ? cli_open_work(follow->cli, &follow->handle, error) : attach(follow, error);
+    if (r == 0 && dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE) {
+        cli_progress_clear(&follow->progress);
+        cli_note(follow->cli, "the owner of the home went away; going on in its place");
+    }
+    return r;
+}
+
+/* 0 to go on, or the exit code after a message. */
+static int trouble(struct follow *follow, int r, dlmgr_error *error)
+{
+    bool idle_wait = !follow->may_own && dlmgr_place_of(follow->handle) == DLMGR_PLACE_JOURNAL;
+
+    if (r == 0 || r == DLMGR_ETIMEDOUT)
+        return 0;
+    if (owner_gone(r) && !idle_wait) {
+        r = reopen(follow, error);
+        if (r == 0 || cli_interrupted())
+            return 0;
+    }
+    cli_progress_clear(&follow->progress);
+    if (r == DLMGR_ENOOWNER)
+        return cli_fail(follow->cli, EXIT_NO_OWNER,
+                        "nobody owns the home, so nothing goes on; start work with `dlmgr daemon start` or `dlmgr run`");
+    return cli_fail_error(follow->cli, error, NULL);
+}
+
+/* Signals, a stop that a client asked for, the time limit. 0 to go on. */
+static int ended_from_outside(struct follow *follow)
+{
+    if (cli_interrupted()) {
+        cli_progress_clear(&follow->progress);
+        cli_note(follow->cli, "interrupted; unfinished tasks stay in the journal");
+        return EXIT_INTERRUPTED;
+    }
+    if (follow->handle && dlmgr_stopping(follow->handle)) {
+        cli_progress_clear(&follow->progress);
+        cli_note(follow->cli, "asked to stop; unfinished tasks stay in the journal");
+        return EXIT_INTERRUPTED;
+    }
+    if (follow->until >= 0 && cli_clock() >= follow->until)
+        return EXIT_UNFINISHED;
+    return 0;
+}
+
+static int64_t tick(const struct follow *follow)
+{
+    int64_t ms = cli_progress_tick(&follow->progress), left = follow->until - cli_clock();
+
+    return follow->until >= 0 && left < ms ? (left > 0 ? left : 0) : ms;
+}
+
+/* Nothing moves: only pauses, or pauses and waits for storage. Is that the end? */
+static bool stalled(struct follow *follow, int64_t storage)
+{
+    if (follow->cli->args.patient)
+        return false;
+    if (storage == 0)
+        return true;
+    if (follow->storage_since < 0)
+        follow->storage_since = cli_clock();
+    return cli_clock() - follow->storage_since >= STORAGE_MS;
+}
+
+/* ---- These -------------------------------------------------------------------------------------- */
+
+struct look {
+    size_t live, storage, paused;
+};
+
+static int result_of(const dlmgr_task *task)
+{
+    switch (task->state) {
+    case DLMGR_DONE:
+        return EXIT_DONE;
+    case DLMGR_FAILED:
+        return task->error_code ? task->error_code : EXIT_UNKNOWN;
+    case DLMGR_CANCELLED:
+        return EXIT_UNFINISHED;
+    default:
+        return GOES_ON;
+    }
+}
+
+static void end_one(struct follow *follow, size_t at, int code, const dlmgr_task *task)
+{
+    follow->codes[at] = (short)code;
+    follow->n_ended++;
+    if (follow->ended)
+        follow->ended(follow->cli, at, task, follow->context);
+}
+
+static void look_at(struct follow *follow, const size_t *window, size_t n, const dlmgr_task *task,
+                    struct look *look)
+{
+    bool storage = task->state == DLMGR_WAITING && task->wait_reason &&
+                   strcmp(task->wait_reason, "storage") == 0;
+    int code = result_of(task);
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        if (follow->ids[window[i]] == task->id && code != GOES_ON)
+            end_one(follow, window[i], code, task);
+    if (code != GOES_ON)
+        return;
+    look->storage += storage;
+    look->paused += task->state == DLMGR_PAUSED;
+    look->live += !storage && task->state != DLMGR_PAUSED;
+}
+
+static int query(struct follow *follow, const int64_t *ids, size_t n, dlmgr_list **ret,
+                 dlmgr_error *error)
+{
+    dlmgr_selector selector = {.size = sizeof(selector), .ids = ids, .n_ids = n, .limit = WINDOW};
+
+    return dlmgr_query(follow->handle, &selector, ret, error);
+}
+
+/* One of them is not known any more: find out which. */
+static int find_removed(struct follow *follow, const size_t *window, size_t n, dlmgr_error *error)
+{
+    size_t i;
+
+    for (i = 0; i < n; i++) {
+        dlmgr_list *list = NULL;
+        int r = query(follow, &follow->ids[window[i]], 1, &list, error);
+
+        if (r == 0 && dlmgr_list_count(list) > 0)
+            dlmgr_list_free(list);
+        else if (r == 0 || r == DLMGR_ENOTFOUND) {
+            dlmgr_list_free(list);
+            end_one(follow, window[i], EXIT_UNFINISHED, NULL);
+        } else {
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* The next tasks that go on, from *at. */
+static size_t window_next(struct follow *follow, size_t *at, size_t *window, int64_t *ids)
+{
+    size_t n = 0;
+
+    for (; *at < follow->n && n < WINDOW; (*at)++)
+        if (follow->codes[*at] == GOES_ON) {
+            window[n] = *at;
+            ids[n++] = follow->ids[*at];
+        }
+    return n;
+}
+
+static int look_once(struct follow *follow, struct look *ret, dlmgr_error *error)
+{
+    size_t window[WINDOW], at, n, i;
+    int64_t ids[WINDOW];
+    struct look look = {0};
+    bool drawn = false;
+
+    while (follow->first < follow->n && follow->codes[follow->first] != GOES_ON)
+        follow->first++;
+    for (at = follow->first; look.live == 0 && (n = window_next(follow, &at, window, ids)) > 0;) {
+        const dlmgr_task *task;
+        dlmgr_list *list;
+        int r = query(follow, ids, n, &list, error);
+
+        if (r == DLMGR_ENOTFOUND) {
+            r = find_removed(follow, window, n, error);
+            look.live++; /* look again before deciding anything */
+        } else if (r == 0) {
+            for (i = 0; (task = dlmgr_list_at(list, i)); i++)
+                look_at(follow, window, n, task, &look);
+            if (!drawn)
+                cli_progress_draw(&follow->progress, list, (int64_t)follow->n_ended,
+                                  (int64_t)follow->n);
+            drawn = true;
+            dlmgr_list_free(list);
+        }
+        if (r)
+            return r;
+    }
+    *ret = look;
+    return 0;
+}
+
+static int wait_window(struct follow *follow, dlmgr_error *error)
+{
+    size_t window[WINDOW], at = follow->first, n;
+    int64_t ids[WINDOW];
+
+    n = window_next(follow, &at, window, ids);
+    return n ? dlmgr_wait(follow->handle, ids, n, tick(follow), error) : 0;
+}
+
+/* The first result that is not 0; what goes on counts as unfinished, or as a full disk when that is why. */
+static int first_code(const struct follow *follow, int unfinished)
+{
+    size_t i;
+
+    for (i = 0; i < follow->n; i++)
+        if (follow->codes[i] != 0)
+            return follow->codes[i] == GOES_ON ? unfinished : follow->codes[i];
+    return EXIT_DONE;
+}
+
+int cli_follow_these(struct follow *follow)
+{
+    dlmgr_error error;
+    struct look look;
+    int code, r;
+
+    while (follow->n_ended < follow->n) {
+        code = ended_from_outside(follow);
+        if (code)
+            return code == EXIT_UNFINISHED ? first_code(follow, code) : code;
+        r = look_once(follow, &look, &error);
+        if (r == 0 && follow->n_ended == follow->n)
+            break;
+        if (r == 0 && look.live == 0 && look.paused + look.storage > 0) {
+            if (stalled(follow, (int64_t)look.storage))
+                return first_code(follow, look.storage ? EXIT_DISK_FULL : EXIT_UNFINISHED);
+        } else {
+            follow->storage_since = -1;
+        }
+        if (r == 0)
+            r = wait_window(follow, &error);
+        code = trouble(follow, r, &error);
+        if (code)
+            return code;
+    }
+    return first_code(follow, EXIT_UNFINISHED);
+}
+
+/* ---- All ---------------------------------------------------------------------------------------- */
+
+/* The first failure since we began, among tasks that ended in other ways than done. */
+static int failure_since(struct follow *follow, dlmgr_error *error, int *ret_code)
+{
+    dlmgr_selector selector = {.size = sizeof(selector),
+                               .states = 1u << DLMGR_FAILED | 1u << DLMGR_CANCELLED};
+    int64_t earliest = INT64_MAX;
+    int code = 0;
+
+    for (;;) {
+        const dlmgr_task *task;
+        dlmgr_list *list;
+        size_t i;
+        int r = dlmgr_query(follow->handle, &selector, &list, error);
+
+        if (r)
+            return r;
+        for (i = 0; (task = dlmgr_list_at(list, i)); i++) {
+            selector.after = task->id;
+            if (task->finished_at >= follow->started && task->finished_at < earliest) {
+                earliest = task->finished_at;
+                code = result_of(task);
+            }
+        }
+        dlmgr_list_free(list);
+        if (i == 0)
+            break;
+    }
+    *ret_code = code;
+    return 0;
+}
+
+static int all_result(struct follow *follow, int otherwise)
+{
+    dlmgr_error error;
+    int code = follow->first_failure, r = 0;
+
+    if (code == 0)
+        r = failure_since(follow, &error, &code);
+    if (r)
+        return cli_fail_error(follow->cli, &error, NULL);
+    return code ? code : otherwise;
+}
+
+static int all_draw(struct follow *follow, const dlmgr_counts *counts, dlmgr_error *error)
+{
+    dlmgr_selector selector = {.size = sizeof(selector),
+                               .states = 1u << DLMGR_RUNNING | 1u << DLMGR_VERIFYING |
+                                         1u << DLMGR_COMMITTING,
+                               .limit = 200};
+    int64_t total = 0, ended = 0;
+    dlmgr_list *list;
+    int i, r;
+
+    if (follow->progress.mode == PROGRESS_NONE)
+        return 0;
+    for (i = 0; dlmgr_state_name(i); i++)
+        total += counts->by_state[i];
+    ended = counts->by_state[DLMGR_DONE] + counts->by_state[DLMGR_FAILED] +
+            counts->by_state[DLMGR_CANCELLED];
+    r = dlmgr_query(follow->handle, &selector, &list, error);
+    if (r)
+        return r;
+    cli_progress_draw(&follow->progress, list, ended, total);
+    dlmgr_list_free(list);
+    return 0;
+}
+
+/* -1: there is more to wait for; otherwise the exit code. */
+static int all_ended(struct follow *follow, const dlmgr_counts *counts)
+{
+    int64_t storage = counts->waiting_storage, paused = counts->by_state[DLMGR_PAUSED];
+
+    if (cli_live(counts) - storage > 0 || follow->forever) {
+        follow->storage_since = -1;
+        return GOES_ON;
+    }
+    if (storage + paused == 0)
+        return all_result(follow, EXIT_DONE);
+    if (!stalled(follow, storage))
+        return GOES_ON;
+    return all_result(follow, storage ? EXIT_DISK_FULL : EXIT_UNFINISHED);
+}
+
+int cli_follow_all(struct follow *follow)
+{
+    dlmgr_error error;
+    int code, r;
+
+    for (;;) {
+        dlmgr_counts counts = {.size = sizeof(counts)};
+
+        code = ended_from_outside(follow);
+        if (code)
+            return code == EXIT_UNFINISHED ? all_result(follow, code) : code;
+        r = dlmgr_count(follow->handle, &counts, &error);
+        if (r == 0) {
+            if (dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE && !follow->first_failure)
+                follow->first_failure = counts.first_failure;
+            code = all_ended(follow, &counts);
+            if (code != GOES_ON)
+                return code;
+            r = all_draw(follow, &counts, &error);
+        }
+        if (r == 0)
+            r = dlmgr_wait(follow->handle, NULL, 0, tick(follow), &error);
+        if (r == 0) /* all have ended; who stays anyway looks again later */
+            cli_sleep(follow->forever ? tick(follow) : 5);
+        code = trouble(follow, r, &error);
+        if (code)
+            return code;
+    }
+}
