@@ -9,9 +9,7 @@
 #ifndef DLM_METHODS_H
 #define DLM_METHODS_H
 
-#include "store/store.h"
-
-#include <jansson.h>
+#include "dlmgr/taskjson.h"
 
 enum dlm_method_kind { DLM_METHOD_READ, DLM_METHOD_WRITE, DLM_METHOD_ENGINE };
 
@@ -32,8 +30,5 @@ const struct dlm_method *dlm_method_find(const char *name);
 
 /* A selector of JSON {ids, states, session, all, after, limit} as an object that can be asked about one task; used by the engine for what is in memory. */
 bool dlm_selector_matches(const json_t *params, int64_t id, int state, const char *session);
-
-/* The task object of dlmgr(1), from its row; the engine overlays bytes_done, speed and connections of what runs. */
-json_t *dlm_task_json(const struct dlm_row *row);
 
 #endif

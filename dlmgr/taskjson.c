@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * taskjson.c - rows as JSON objects: see taskjson.h.
+ *
+ * The members of a task stand in one table with where each comes from, so that a member is a row there and its order is the
+ * one of the manual. An error is stored as the object that is shown, but read again and rebuilt: members that an older
+ * version did not write are null, not absent.
+ */
+#include "dlmgr/taskjson.h"
+
+#include "dlmgr/json.h"
+
+#include <time.h>
+
+static const char *const class_names[] = {
+    [DLMGR_CLASS_NONE] = "none",     [DLMGR_CLASS_TRANSIENT] = "transient",   [DLMGR_CLASS_PERMANENT] = "permanent",
+    [DLMGR_CLASS_POLICY] = "policy", [DLMGR_CLASS_NEEDS_AUTH] = "needs-auth", [DLMGR_CLASS_LOCAL] = "local",
+};
+
+const char *dlm_class_name(int class_)
+{
+    return class_names[class_ > 0 && class_ < (int)ARRAY_SIZE(class_names) ? class_ : 0];
+}
+
+int dlm_class_parse(const char *name)
+{
+    for (int i = 1; name && i < (int)ARRAY_SIZE(class_names); i++)
+        if (!strcmp(name, class_names[i]))
+            return i;
+    return DLMGR_CLASS_NONE;
+}
+
+json_t *dlm_time_json(int64_t wall)
+{
+    char text[32];
+
+    if (!wall)
+        return json_null();
+    dlm_clock_format(wall, text);
+    return json_string(text);
+}
+
+int64_t dlm_time_parse(const char *text)
+{
+    struct tm tm = {0};
+    const char *end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
+
+    if (!end || *end != '.' || strspn(end + 1, "0123456789") != 3 || strcmp(end + 4, "Z"))
+        return 0;
+    return (int64_t)timegm(&tm) * 1000 + atoi(end + 1);
+}
+
+static json_t *text_json(const char *text)
+{
+    return dlm_bytes_to_json(text, text ? strlen(text) : 0);
+}
+
+/* ---- Errors ----------------------------------------------------------------------------------- */
+
+char *dlm_error_text(int class_, int code, const char *message, int http_status, const void *excerpt, size_t len)
+{
+    CLEANUP_JSON json_t *error =
+        json_pack("{s:s, s:i, s:o, s:o, s:o}", "class", dlm_class_name(class_), "code", code, "message",
+                  text_json(message), "http_status", http_status ? json_integer(http_status) : json_null(),
+                  "body_excerpt", dlm_bytes_to_json(excerpt, len));
+
+    return error ? dlm_json_dump(error) : NULL;
+}
+
+/* stored: borrowed, may be NULL. */
+static json_t *error_json(const json_t *stored)
+{
+    static const char *const members[] = {"class", "code", "message", "http_status", "body_excerpt"};
+    json_t *error;
+
+    if (!json_is_object(stored))
+        return json_null();
+    error = json_object();
+    for (size_t i = 0; error && i < ARRAY_SIZE(members); i++) {
+        json_t *value = json_object_get(stored, members[i]);
+
+        if (json_object_set_new(error, members[i], value ? json_incref(value) : json_null())) {
+            json_decref(error);
+            return NULL;
+        }
+    }
+    return error;
+}
+
+/* ---- Tasks ------------------------------------------------------------------------------------- */
+
+enum kind { VERSION, STATE, ZERO, INT, LONG, UNKNOWN, TEXT, TIME, RENAMED, WAIT, ERROR, BYTES };
+
+struct member {
+    const char *name;
+    enum kind kind;
+    size_t offset;
+};
+
+#define FROM(member) offsetof(struct dlm_row, member)
+
+static const struct member members[] = {
+    {"v", VERSION, 0},
+    {"id", LONG, FROM(id)},
+    {"state", STATE, 0},
+    {"session", TEXT, FROM(session)},
+    {"key", TEXT, FROM(key)},
+    {"url", TEXT, FROM(url)},
+    {"dir", TEXT, FROM(dir)},
+    {"out", TEXT, FROM(out)},
+    {"path", TEXT, FROM(path)},
+    {"renamed", RENAMED, 0},
+    {"bytes_done", LONG, FROM(bytes)},
+    {"bytes_total", UNKNOWN, FROM(total)},
+    {"speed", ZERO, 0},
+    {"connections", ZERO, 0},
+    {"priority", INT, FROM(priority)},
+    {"attempts", LONG, FROM(attempts)},
+    {"generation", LONG, FROM(generation)},
+    {"created_at", TIME, FROM(created_at)},
+    {"finished_at", TIME, FROM(finished_at)},
+    {"wait", WAIT, 0},
+    {"error", ERROR, 0},
+    {"digest", TEXT, FROM(digest)},
+    {"user_data", BYTES, 0},
+};
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* A finished file has the name that it should have, or one that was free. */
+static bool is_renamed(const struct dlm_row *row)
+{
+    const char *wanted = row->out ? row->out : row->name;
+
+    return row->path && wanted && strcmp(base_name(row->path), base_name(wanted));
+}
+
+static json_t *wait_json(const struct dlm_row *row)
+{
+    if (!row->wait_reason)
+        return json_null();
+    return json_pack("{s:s, s:o}", "reason", row->wait_reason, "until", dlm_time_json(row->wake_at));
+}
+
+static json_t *row_error_json(const struct dlm_row *row)
+{
+    CLEANUP_JSON json_t *stored = dlm_json_object(row->error);
+
+    return error_json(stored);
+}
+
+static json_t *member_json(const struct dlm_row *row, const struct member *m)
+{
+    const void *at = (const char *)row + m->offset;
+
+    switch (m->kind) {
+    case VERSION:
+        return json_integer(1);
+    case STATE:
+        return text_json(dlm_state_name(row->state));
+    case ZERO:
+        return json_integer(0);
+    case INT:
+        return json_integer(*(const int *)at);
+    case LONG:
+        return json_integer(*(const int64_t *)at);
+    case UNKNOWN:
+        return *(const int64_t *)at < 0 ? json_null() : json_integer(*(const int64_t *)at);
+    case TEXT:
+        return text_json(*(char *const *)at);
+    case TIME:
+        return dlm_time_json(*(const int64_t *)at);
+    case RENAMED:
+        return json_boolean(is_renamed(row));
+    case WAIT:
+        return wait_json(row);
+    case ERROR:
+        return row_error_json(row);
+    case BYTES:
+        return dlm_bytes_to_json(row->user_data, row->user_data_len);
+    }
+    return NULL;
+}
+
+json_t *dlm_task_json(const struct dlm_row *row)
+{
+    json_t *task = json_object();
+
+    for (size_t i = 0; task && i < ARRAY_SIZE(members); i++)
+        if (json_object_set_new_nocheck(task, members[i].name, member_json(row, &members[i]))) {
+            json_decref(task);
+            return NULL;
+        }
+    return task;
+}
+
+/* ---- Events ------------------------------------------------------------------------------------- */
+
+static json_t *event_head(const struct dlm_event_row *ev)
+{
+    bool replay = !ev->acked && ev->deliveries > 0;
+
+    return json_pack("{s:i, s:I, s:s, s:I, s:I, s:s, s:b, s:I, s:o}", "v", 1, "seq", (json_int_t)ev->seq, "session",
+                     ev->session, "task", (json_int_t)ev->task, "generation", (json_int_t)ev->generation, "type",
+                     ev->type, "replay", replay, "deliveries", (json_int_t)ev->deliveries, "time",
+                     dlm_time_json(ev->time));
+}
+
+/* What every event has besides: from its body, or null. */
+static int event_rest(json_t *event, const json_t *body)
+{
+    static const char *const always[] = {"key", "url", "path", "bytes_total", "user_data"};
+    const char *name;
+    json_t *value;
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(always); i++)
+        r |= json_object_set_new(event, always[i], json_null());
+    json_object_foreach ((json_t *)(uintptr_t)body, name, value)
+        r |= json_object_set(event, name, value);
+    return r | json_object_set_new(event, "error", error_json(json_object_get(body, "error")));
+}
+
+json_t *dlm_event_json(const struct dlm_event_row *ev)
+{
+    CLEANUP_JSON json_t *body = dlm_json_object(ev->body);
+    json_t *event = event_head(ev);
+
+    if (event && event_rest(event, body) == 0)
+        return event;
+    json_decref(event);
+    return NULL;
+}
