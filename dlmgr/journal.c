@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * journal.c - the journal thread: see journal.h.
+ *
+ * Loop side: dlm_journal_post() appends to `turn`, a list that only the loop touches; a uv_prepare handle, which runs just before
+ * the loop sleeps, hands the turn over. Journal side: take all that is there, begin, run each under a
+ * savepoint, commit, hand back. `committed` returns through a uv_async.
+ */
+#include "dlmgr/journal.h"
+#include "dlmgr/workers.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define RETRY_MS 1000
+
+struct oplist {
+    struct dlm_op *head, **tail;
+};
+
+struct dlm_journal {
+    struct dlm_store *store;
+    struct oplist turn; /* loop only */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct oplist posted, committed; /* under lock */
+    bool stopping;                   /* under lock */
+    int64_t give_up;                 /* under lock: mono ms */
+    bool wrote_events;               /* under lock */
+    atomic_bool stuck;
+    _Atomic int64_t longest;
+    pthread_t thread;
+    uv_async_t async;
+    uv_prepare_t prepare;
+    void (*news)(void *context);
+    void *context;
+};
+
+static void list_init(struct oplist *l)
+{
+    l->head = NULL;
+    l->tail = &l->head;
+}
+
+static void list_append(struct oplist *l, struct oplist *more)
+{
+    if (!more->head)
+        return;
+    *l->tail = more->head;
+    l->tail = more->tail;
+    list_init(more);
+}
+
+static int64_t now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* ---- Journal thread ------------------------------------------------------------------------- */
+
+/* An op's own mistake (no such task, wrong state) is its result; what the disk says concerns the whole batch. */
+static bool is_disk_trouble(int code)
+{
+    return code == DLMGR_ENOSPC || code == DLMGR_EIO;
+}
+
+static int run_op(struct dlm_store *s, struct dlm_op *op)
+{
+    int r = dlm_store_savepoint(s);
+
+    if (r < 0)
+        return r;
+    op->error = (dlmgr_error){0};
+    op->result = op->work(s, op);
+    if (op->result < 0 && !op->error.code)
+        dlm_store_error(s, op->result, &op->error);
+    dlm_store_release(s, op->result >= 0);
+    return is_disk_trouble(op->result) ? op->result : 0;
+}
+
+static int run_batch(struct dlm_store *s, struct dlm_op *batch)
+{
+    int r = dlm_store_begin(s);
+
+    for (struct dlm_op *op = batch; op && r == 0; op = op->next)
+        r = run_op(s, op);
+    if (r == 0)
+        return dlm_store_commit(s, NULL);
+    dlm_store_rollback(s);
+    return r;
+}
+
+/* Waits a moment before the batch is tried again; false: the engine closes and cannot wait longer. */
+static bool wait_to_retry(struct dlm_journal *j)
+{
+    struct timespec until;
+    bool again;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RETRY_MS / 1000;
+    pthread_mutex_lock(&j->lock);
+    pthread_cond_timedwait(&j->wake, &j->lock, &until);
+    again = !j->stopping || dlm_clock_mono() < j->give_up;
+    pthread_mutex_unlock(&j->lock);
+    return again;
+}
+
+static bool commit_batch(struct dlm_journal *j, struct dlm_op *batch)
+{
+    int64_t began = now_us();
+
+    while (run_batch(j->store, batch) < 0) {
+        atomic_store(&j->stuck, true);
+        if (!wait_to_retry(j))
+            return false;
+    }
+    atomic_store(&j->stuck, false);
+    if (now_us() - began > atomic_load(&j->longest))
+        atomic_store(&j->longest, now_us() - began);
+    return true;
+}
+
+static void hand_back(struct dlm_journal *j, struct oplist *batch)
+{
+    int64_t news = dlm_store_news(j->store);
+
+    pthread_mutex_lock(&j->lock);
+    list_append(&j->committed, batch);
+    j->wrote_events |= news > 0;
+    pthread_mutex_unlock(&j->lock);
+    uv_async_send(&j->async);
+}
+
+static void *journal_main(void *arg)
+{
+    struct dlm_journal *j = arg;
+
+    for (;;) {
+        struct oplist batch;
+
+        list_init(&batch);
+        pthread_mutex_lock(&j->lock);
+        while (!j->posted.head && !j->stopping)
+            pthread_cond_wait(&j->wake, &j->lock);
+        list_append(&batch, &j->posted);
+        pthread_mutex_unlock(&j->lock);
+        if (!batch.head)
+            return NULL;
+        if (!commit_batch(j, batch.head))
+            return NULL; /* what could not be stored was never told to anybody */
+        hand_back(j, &batch);
+    }
+}
+
+/* ---- Loop thread ------------------------------------------------------------------------------ */
+
+static void run_committed(struct dlm_journal *j)
+{
+    struct oplist list;
+    struct dlm_op *op;
+    bool news;
+
+    list_init(&list);
+    pthread_mutex_lock(&j->lock);
+    list_append(&list, &j->committed);
+    news = j->wrote_events;
+    j->wrote_events = false;
+    pthread_mutex_unlock(&j->lock);
+    op = list.head;
+    while (op) {
+        struct dlm_op *next = op->next;
+
+        op->done(op);
+        op = next;
+    }
+    if (news)
+        j->news(j->context);
+}
+
+static void on_async(uv_async_t *async)
+{
+    run_committed(container_of(async, struct dlm_journal, async));
+}
+
+static void hand_over(struct dlm_journal *j)
+{
+    if (!j->turn.head)
+        return;
+    pthread_mutex_lock(&j->lock);
+    list_append(&j->posted, &j->turn);
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    hand_over(container_of(prepare, struct dlm_journal, prepare));
+}
+
+int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(void *context), void *context,
+                      struct dlm_journal **ret, dlmgr_error *e)
+{
+    struct dlm_journal *j = dlm_alloc(sizeof(*j));
+
+    if (!j)
+        return dlm_fail(e, DLMGR_ENOMEM, "no memory for the journal thread");
+    list_init(&j->turn);
+    list_init(&j->posted);
+    list_init(&j->committed);
+    pthread_mutex_init(&j->lock, NULL);
+    pthread_cond_init(&j->wake, NULL);
+    j->store = store;
+    j->news = news;
+    j->context = context;
+    if (uv_async_init(loop, &j->async, on_async) != 0) {
+        free(j);
+        return dlm_fail(e, DLMGR_ENOMEM, "cannot make the journal's wake-up handle");
+    }
+    uv_prepare_init(loop, &j->prepare);
+    uv_prepare_start(&j->prepare, on_prepare);
+    if (dlm_thread_start(&j->thread, journal_main, j, "dlmgr-journal") != 0) {
+        uv_close((uv_handle_t *)&j->async, NULL);
+        uv_close((uv_handle_t *)&j->prepare, NULL);
+        return dlm_fail(e, DLMGR_ENOMEM, "cannot start the journal thread");
+    }
+    *ret = j;
+    return 0;
+}
+
+void dlm_journal_post(struct dlm_journal *j, struct dlm_op *op)
+{
+    op->next = NULL;
+    *j->turn.tail = op;
+    j->turn.tail = &op->next;
+}
+
+void dlm_journal_stop(struct dlm_journal *j, int64_t wait_ms)
+{
+    if (!j)
+        return;
+    hand_over(j);
+    pthread_mutex_lock(&j->lock);
+    j->stopping = true;
+    j->give_up = dlm_clock_mono() + wait_ms;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->lock);
+    pthread_join(j->thread, NULL);
+    run_committed(j);
+    dlm_store_close(TAKE_PTR(j->store));
+    uv_close((uv_handle_t *)&j->async, NULL);
+    uv_close((uv_handle_t *)&j->prepare, NULL);
+}
+
+void dlm_journal_free(struct dlm_journal *j)
+{
+    if (!j)
+        return;
+    pthread_cond_destroy(&j->wake);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}
+
+bool dlm_journal_stuck(const struct dlm_journal *j)
+{
+    return atomic_load(&j->stuck);
+}
+
+int64_t dlm_journal_longest(const struct dlm_journal *j)
+{
+    return atomic_load(&j->longest);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * workers.c - a small thread pool with two lanes: see workers.h.
+ *
+ * Two queues, light and heavy. A worker takes light jobs first; heavy ones only while fewer than HEAVY_MAX
+ * run. Finished jobs go to one list and the loop is woken once for all of them (uv_async coalesces).
+ */
+#include "dlmgr/workers.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#define THREADS_MAX 32
+#define HEAVY_MAX 2
+
+struct queue {
+    struct dlm_job *head, **tail;
+};
+
+struct dlm_workers {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct queue light, heavy, finished;
+    int heavy_running;
+    bool stopping;
+    int n_threads;
+    pthread_t threads[THREADS_MAX];
+    uv_async_t async;
+};
+
+static void queue_init(struct queue *q)
+{
+    q->head = NULL;
+    q->tail = &q->head;
+}
+
+static void queue_push(struct queue *q, struct dlm_job *job)
+{
+    job->next = NULL;
+    *q->tail = job;
+    q->tail = &job->next;
+}
+
+static struct dlm_job *queue_pop(struct queue *q)
+{
+    struct dlm_job *job = q->head;
+
+    if (job) {
+        q->head = job->next;
+        if (!q->head)
+            q->tail = &q->head;
+    }
+    return job;
+}
+
+int dlm_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, const char *name)
+{
+    sigset_t all, saved;
+    int err;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &saved);
+    err = pthread_create(ret, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &saved, NULL);
+    if (!err)
+        pthread_setname_np(*ret, name);
+    return err;
+}
+
+static struct dlm_job *next_job(struct dlm_workers *w)
+{
+    struct dlm_job *job = queue_pop(&w->light);
+
+    if (!job && w->heavy_running < HEAVY_MAX) {
+        job = queue_pop(&w->heavy);
+        if (job)
+            w->heavy_running++;
+    }
+    return job;
+}
+
+static void *worker_main(void *arg)
+{
+    struct dlm_workers *w = arg;
+
+    pthread_mutex_lock(&w->lock);
+    for (;;) {
+        struct dlm_job *job = next_job(w);
+
+        if (job) {
+            pthread_mutex_unlock(&w->lock);
+            job->work(job);
+            pthread_mutex_lock(&w->lock);
+            if (job->heavy) {
+                w->heavy_running--;
+                pthread_cond_signal(&w->wake);
+            }
+            queue_push(&w->finished, job);
+            uv_async_send(&w->async);
+        } else if (w->stopping && !w->light.head && !w->heavy.head) {
+            break;
+        } else {
+            pthread_cond_wait(&w->wake, &w->lock);
+        }
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+static void run_finished(struct dlm_workers *w)
+{
+    struct dlm_job *job;
+
+    pthread_mutex_lock(&w->lock);
+    job = w->finished.head;
+    queue_init(&w->finished);
+    pthread_mutex_unlock(&w->lock);
+    while (job) {
+        struct dlm_job *next = job->next;
+
+        job->done(job);
+        job = next;
+    }
+}
+
+static void on_async(uv_async_t *async)
+{
+    run_finished(container_of(async, struct dlm_workers, async));
+}
+
+int dlm_workers_start(uv_loop_t *loop, int threads, struct dlm_workers **ret, dlmgr_error *e)
+{
+    struct dlm_workers *w = dlm_alloc(sizeof(*w));
+
+    if (!w)
+        return dlm_fail(e, DLMGR_ENOMEM, "no memory for the workers");
+    queue_init(&w->light);
+    queue_init(&w->heavy);
+    queue_init(&w->finished);
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->wake, NULL);
+    if (uv_async_init(loop, &w->async, on_async) != 0) {
+        free(w);
+        return dlm_fail(e, DLMGR_ENOMEM, "cannot make the workers' wake-up handle");
+    }
+    for (; w->n_threads < MIN(threads, THREADS_MAX); w->n_threads++)
+        if (dlm_thread_start(&w->threads[w->n_threads], worker_main, w, "dlmgr-worker") != 0)
+            break;
+    *ret = w;
+    return w->n_threads > 0 ? 0 : dlm_fail(e, DLMGR_ENOMEM, "cannot start a worker thread");
+}
+
+void dlm_workers_submit(struct dlm_workers *w, struct dlm_job *job)
+{
+    pthread_mutex_lock(&w->lock);
+    queue_push(job->heavy ? &w->heavy : &w->light, job);
+    pthread_cond_signal(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void dlm_workers_stop(struct dlm_workers *w)
+{
+    if (!w)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->stopping = true;
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->lock);
+    for (int i = 0; i < w->n_threads; i++)
+        pthread_join(w->threads[i], NULL);
+    run_finished(w);
+    uv_close((uv_handle_t *)&w->async, NULL);
+}
+
+void dlm_workers_free(struct dlm_workers *w)
+{
+    if (!w)
+        return;
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
