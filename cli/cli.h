@@ -50,6 +50,9 @@ int cli_fail(const struct cli *cli, int exit_code, const char *fmt, ...)
 /* The same for a failed call of the library. prefix (may be NULL) names the thing: "prefix: text". */
 int cli_fail_error(const struct cli *cli, const dlmgr_error *error, const char *prefix);
 
+/* With --json a failing command ends with an error object, also when all that failed was a task. */
+void cli_fail_finally(const struct cli *cli, int exit_code);
+
 /* Something good to know; nothing with -q. */
 void cli_note(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

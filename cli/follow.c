@@ -11,6 +11,7 @@
  */
 #include "cli/follow.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -329,47 +330,59 @@ int cli_follow_these(struct follow *follow)
 
 /* ---- All ---------------------------------------------------------------------------------------- */
 
+struct failure {
+    int64_t at;
+    int code;
+    char text[1024];
+};
+
+static void failure_note(struct failure *failure, const dlmgr_task *task)
+{
+    failure->at = task->finished_at;
+    failure->code = result_of(task);
+    snprintf(failure->text, sizeof(failure->text), "task %lld: %s: %s", (long long)task->id,
+             task->url, task->error_text ? task->error_text : dlmgr_state_name(task->state));
+}
+
 /* The first failure since we began, among tasks that ended in other ways than done. */
-static int failure_since(struct follow *follow, dlmgr_error *error, int *ret_code)
+static int failure_since(struct follow *follow, struct failure *ret, dlmgr_error *error)
 {
     dlmgr_selector selector = {.size = sizeof(selector),
                                .states = 1u << DLMGR_FAILED | 1u << DLMGR_CANCELLED};
-    int64_t earliest = INT64_MAX;
-    int code = 0;
+    struct failure failure = {.at = INT64_MAX};
+    size_t i;
 
-    for (;;) {
+    do {
         const dlmgr_task *task;
         dlmgr_list *list;
-        size_t i;
         int r = dlmgr_query(follow->handle, &selector, &list, error);
 
         if (r)
             return r;
         for (i = 0; (task = dlmgr_list_at(list, i)); i++) {
             selector.after = task->id;
-            if (task->finished_at >= follow->started && task->finished_at < earliest) {
-                earliest = task->finished_at;
-                code = result_of(task);
-            }
+            if (task->finished_at >= follow->started && task->finished_at < failure.at)
+                failure_note(&failure, task);
         }
         dlmgr_list_free(list);
-        if (i == 0)
-            break;
-    }
-    *ret_code = code;
+    } while (i > 0);
+    *ret = failure;
     return 0;
 }
 
+/* An engine of ours knows the first code best; which task that was is told by the journal. */
 static int all_result(struct follow *follow, int otherwise)
 {
+    struct failure failure;
     dlmgr_error error;
-    int code = follow->first_failure, r = 0;
+    int r = failure_since(follow, &failure, &error);
 
-    if (code == 0)
-        r = failure_since(follow, &error, &code);
+    cli_progress_clear(&follow->progress);
     if (r)
         return cli_fail_error(follow->cli, &error, NULL);
-    return code ? code : otherwise;
+    if (failure.code)
+        cli_fail(follow->cli, failure.code, "%s", failure.text);
+    return follow->first_failure ? follow->first_failure : failure.code ? failure.code : otherwise;
 }
 
 static int all_draw(struct follow *follow, const dlmgr_counts *counts, dlmgr_error *error)

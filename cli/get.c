@@ -307,7 +307,7 @@ int cli_get(struct cli *cli)
     code = fetch(cli, &get);
     cli_adding_end(&get.adding);
     if (get.follow.n_ended < get.follow.n && (code == EXIT_UNFINISHED || code == EXIT_DISK_FULL))
-        cli_note(cli, "%s", unfinished_text(code));
+        cli_fail(cli, code, "%s", unfinished_text(code));
     owned = cli_follow_close(&get.follow);
     if (owned && !cli->args.no_start && code != EXIT_INTERRUPTED) {
         left = leave(cli);

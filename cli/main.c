@@ -145,6 +145,7 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     cli_args_init(&cli.args, &cli.arena);
     code = run(&cli, argc, argv);
+    cli_fail_finally(&cli, code);
     cli_arena_free(&cli.arena);
     return code;
 }

@@ -54,7 +54,9 @@ static int percent(int64_t done, int64_t total)
 
 static int64_t eta(int64_t done, int64_t total, int64_t speed)
 {
-    return total >= 0 && speed > 0 ? (total - done) / speed * 1000 : -1;
+    int64_t seconds = total >= 0 && speed > 0 ? (total - done) / speed : -1;
+
+    return seconds < 0 || seconds > INT64_MAX / 1000 ? -1 : seconds * 1000;
 }
 
 static void name_of(const dlmgr_task *task, char *buf, size_t room)

@@ -67,6 +67,18 @@ int cli_run(struct cli *cli)
     return code == EXIT_INTERRUPTED ? code : first;
 }
 
+static void say_ended(struct cli *cli, size_t index, const dlmgr_task *task, void *context)
+{
+    struct follow *follow = context;
+
+    cli_progress_clear(&follow->progress);
+    if (!task)
+        cli_note(cli, "task %lld: removed", (long long)follow->ids[index]);
+    else if (task->state != DLMGR_DONE)
+        cli_note(cli, "task %lld: %s: %s", (long long)task->id, task->url,
+                 task->error_text ? task->error_text : dlmgr_state_name(task->state));
+}
+
 int cli_wait(struct cli *cli)
 {
     struct follow follow;
@@ -79,6 +91,8 @@ int cli_wait(struct cli *cli)
     }
     cli_signals_catch();
     cli_follow_init(&follow, cli);
+    follow.ended = say_ended;
+    follow.context = &follow;
     if (cli->args.timeout_ms >= 0)
         follow.until = cli_clock() + cli->args.timeout_ms;
     code = cli_follow_open(&follow);

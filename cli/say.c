@@ -53,6 +53,8 @@ static const char *const classes[] = {
     [DLMGR_CLASS_LOCAL] = "local",
 };
 
+static bool error_said;
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int cli_exit_code(int code)
@@ -102,6 +104,7 @@ static void say_error(const struct cli *cli, int exit_code, const dlmgr_error *e
                             ? classes[error->class_]
                             : NULL;
 
+    error_said = true;
     if (!cli->args.json) {
         say_line(text);
         return;
@@ -132,6 +135,13 @@ int cli_fail_error(const struct cli *cli, const dlmgr_error *error, const char *
     snprintf(text, sizeof(text), "%s%s%s", prefix ? prefix : "", prefix ? ": " : "", what);
     say_error(cli, cli_exit_code(error->code), error, text);
     return cli_exit_code(error->code);
+}
+
+void cli_fail_finally(const struct cli *cli, int exit_code)
+{
+    if (exit_code && cli->args.json && !error_said)
+        cli_fail(cli, exit_code, "%s ended with %d", cli->command ? cli->command : "dlmgr",
+                 exit_code);
 }
 
 void cli_note(const struct cli *cli, const char *fmt, ...)

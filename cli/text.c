@@ -137,7 +137,7 @@ void cli_text_fit(char *text, size_t columns)
 char *cli_text_bytes(int64_t bytes, char *buf)
 {
     static const char units[] = "BkMGTPE";
-    int64_t tenths = bytes * 10;
+    int64_t tenths = bytes > INT64_MAX / 10 ? INT64_MAX : bytes * 10;
     int unit = 0;
 
     if (bytes < 0)
@@ -146,8 +146,6 @@ char *cli_text_bytes(int64_t bytes, char *buf)
         snprintf(buf, 16, "%dB", (int)bytes);
         return buf;
     }
-    if (bytes > INT64_MAX / 10)
-        tenths = INT64_MAX;
     for (; tenths >= 10240; unit++)
         tenths /= 1024;
     if (tenths >= 1000)
