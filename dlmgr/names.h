@@ -39,6 +39,12 @@ void dlm_name_numbered(const char *name, int n, char out[DLM_NAME_SIZE]);
 /* NAME.<id>-<tag>.part; tag is four hex digits. */
 void dlm_name_part(const char *name, int64_t id, const char tag[5], char out[DLM_NAME_SIZE]);
 
+/* Is it UTF-8 by RFC 3629? */
+bool dlm_is_utf8(const char *text, size_t len);
+
+/* Decode %XX in place; the new length. A % that begins no escape stays; *ret_clean (may be NULL): there was none. */
+size_t dlm_percent_decode(char *text, size_t len, bool *ret_clean);
+
 /*
  * May this be a task's --out? A file name or a relative path below the directory, each component at most 255 bytes, without "."
  * and ".." (so that one file has one spelling). 0, or DLMGR_EINVAL with the reason in e.

@@ -14,6 +14,7 @@
  * instructions, everywhere else they may be part of a signature.
  */
 #include "dlmgr/url.h"
+#include "dlmgr/names.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -43,26 +44,14 @@ static bool span_is(struct span s, const char *word)
     return strlen(word) == s.len && strncasecmp(s.at, word, s.len) == 0;
 }
 
-static int hex_value(char c)
+/* Percent-decoded copy; NULL when out of memory. *ret_len: its length, NULs included. */
+static char *span_decode(struct span s, size_t *ret_len)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+    char *text = dlm_strndup(s.at, s.len);
 
-/* Percent-decoded copy; NULL when out of memory. */
-static char *span_decode(struct span s)
-{
-    char *text = dlm_alloc(s.len + 1), *p = text;
-
-    for (size_t i = 0; text && i < s.len; i++) {
-        int high = i + 2 < s.len && s.at[i] == '%' ? hex_value(s.at[i + 1]) : -1;
-        int low = high >= 0 ? hex_value(s.at[i + 2]) : -1;
-
-        *p++ = low >= 0 ? (char)(high << 4 | low) : s.at[i];
-        if (low >= 0)
-            i += 2;
+    if (text) {
+        *ret_len = dlm_percent_decode(text, s.len, NULL);
+        text[*ret_len] = '\0';
     }
     return text;
 }
@@ -150,7 +139,7 @@ static char *make_origin(const char *wire, bool https, const char **ret_why)
 
     *ret_why = NULL;
     if (u)
-        rc = curl_url_set(u, CURLUPART_URL, wire, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
+        rc = curl_url_set(u, CURLUPART_URL, wire, CURLU_DISALLOW_USER);
     if (!rc)
         rc = curl_url_get(u, CURLUPART_HOST, &host, 0);
     if (!rc)
@@ -177,17 +166,15 @@ static char *make_origin(const char *wire, bool https, const char **ret_why)
 static int take_userinfo(struct span user, const char *shown, struct dlm_url *u, dlmgr_error *e)
 {
     const char *colon = memchr(user.at, ':', user.len);
-    size_t len = colon ? (size_t)(colon - user.at) : user.len;
+    size_t len = colon ? (size_t)(colon - user.at) : user.len, user_len = 0, word_len = 0;
 
-    for (size_t i = 0; i + 2 < user.len; i++)
-        if (user.at[i] == '%' && hex_value(user.at[i + 2]) >= 0 &&
-            (user.at[i + 1] == '0' || user.at[i + 1] == '1' || !strncasecmp(user.at + i, "%7f", 3)))
-            return refuse(e, shown, "user and password must not hold control characters");
-    u->user = span_decode((struct span){user.at, len});
+    u->user = span_decode((struct span){user.at, len}, &user_len);
     if (colon)
-        u->password = span_decode((struct span){colon + 1, user.len - len - 1});
+        u->password = span_decode((struct span){colon + 1, user.len - len - 1}, &word_len);
     if (!u->user || (colon && !u->password))
         return dlm_fail(e, DLMGR_ENOMEM, "out of memory");
+    if (has_control(u->user, user_len) || (colon && has_control(u->password, word_len)))
+        return refuse(e, shown, "user and password must not hold control characters");
     return 0;
 }
 
@@ -340,7 +327,8 @@ int dlm_url_redirect(const struct dlm_url *from, const char *location, struct dl
 
 static bool is_secret(struct span name)
 {
-    CLEANUP_FREE char *plain = span_decode(name);
+    size_t len;
+    CLEANUP_FREE char *plain = span_decode(name, &len);
 
     if (!plain)
         return true;

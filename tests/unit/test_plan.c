@@ -76,6 +76,7 @@ static const struct row rows[] = {
     {"seven MiB left may not be split", 7 * M, "", {{0, 0, -1}}, 1, 2, false, {0}},
     {"a rest under the minimum is never split", 100 * M, "", {{0, 93 * M, 100 * M}}, 1, 4, false, {0}},
     {"segments that are through have nothing to give", 2 * M, "", {{0, 2 * M, 2 * M}}, 1, 4, false, {0}},
+    {"a segment that wrote past its end misses nothing", 40 * M, "", {{0, 12 * M, 10 * M}}, 1, 2, true, {10 * M, 25 * M, -1}},
     {"an end beyond the total is the total", 10 * M, "", {{0, 0, 99 * M}}, 1, 2, true, {5 * M, 10 * M, 0}},
 };
 
