@@ -46,7 +46,8 @@ endif
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_SRCS := $(wildcard dlmgr/*.c store/*.c)
-BIN_SRCS := $(wildcard cli/*.c daemon/*.c)
+# The program is linked from the day that the library has its engine.
+BIN_SRCS := $(if $(wildcard dlmgr/engine.c),$(wildcard cli/*.c daemon/*.c))
 TEST_SRCS := $(wildcard tests/*/*.c bench/*.c)
 MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRCS)))
 TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS))
