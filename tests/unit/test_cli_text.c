@@ -13,6 +13,22 @@
 #include <locale.h>
 #include <time.h>
 
+/* The pure files need this one name of the library; the test stands without it. */
+const char *dlmgr_state_name(int state)
+{
+    static const char *const names[] = {"queued",  "running", "verifying", "committing", "done",
+                                        "waiting", "paused",  "failed",    "cancelled"};
+
+    return state >= 0 && state < 9 ? names[state] : NULL;
+}
+
+const dlmgr_task *dlmgr_list_at(const dlmgr_list *list, size_t i)
+{
+    (void)list;
+    (void)i;
+    return NULL;
+}
+
 /* progress.c asks for these; the lines under test do not. */
 int64_t cli_clock(void)
 {
