@@ -205,7 +205,8 @@ int daemon_run(const struct daemon_config *config, dlmgr_error *error)
         if (r == DLMGR_EBUSY && again)
             return 0; /* somebody else was quicker */
         if (r != 0) {
-            daemon_logf(DLMGR_LOG_ERROR, "%s", error->text);
+            if (config->ready_fd >= 0) /* in the foreground the caller says it */
+                daemon_logf(DLMGR_LOG_ERROR, "%s", error->text);
             ready(&ready_fd, r, error->text);
             return r;
         }
