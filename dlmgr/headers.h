@@ -37,11 +37,13 @@ struct dlm_answer {
     int http_version;  /* 10, 11, 20, 30 */
     bool complete;     /* the blank line was seen */
     bool folded;       /* a field that matters was continued on the next line, which HTTP forbids */
+    bool began, last_mattered, no_memory;
+    unsigned seen; /* bit n: field n of the table in headers.c has come */
 
     int64_t content_length; /* -1: not said */
     bool bad_length;        /* not a number, negative, beyond 2^63, or two that differ */
     bool chunked;
-    bool transfer_coded;    /* a transfer coding other than chunked */
+    bool transfer_coded;    /* a transfer coding other than a single chunked */
     bool encoded;           /* a Content-Encoding other than identity */
     bool multipart;         /* multipart/byteranges */
     bool no_ranges;         /* Accept-Ranges: none */
