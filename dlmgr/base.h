@@ -72,7 +72,7 @@ int dlm_fail_errno(dlmgr_error *e, int code, const char *path, const char *fmt, 
 
 /* ---- Memory (fails when a test has asked for it) ------------------------------------------------ */
 
-void *dlm_alloc(size_t n);  /* zeroed; NULL when out of memory */
+void *dlm_alloc(size_t n); /* zeroed; NULL when out of memory */
 void *dlm_realloc(void *p, size_t n);
 char *dlm_strdup(const char *s);            /* NULL for NULL */
 char *dlm_strndup(const char *s, size_t n); /* NULL for NULL */
@@ -92,13 +92,15 @@ void dlm_buf_add(struct dlm_buf *b, const void *data, size_t len);
 void dlm_buf_puts(struct dlm_buf *b, const char *s);
 void dlm_buf_printf(struct dlm_buf *b, const char *fmt, ...) PRINTF(2, 3);
 void dlm_buf_free(struct dlm_buf *b);
-char *dlm_buf_take(struct dlm_buf *b); /* the text, yours; NULL when failed; never NULL for an empty one otherwise */
+/* The text, yours; NULL when failed; never NULL for an empty one otherwise. */
+char *dlm_buf_take(struct dlm_buf *b);
 
 /* ---- Clock ------------------------------------------------------------------------------------- */
 
 int64_t dlm_clock_wall(void); /* ms since 1970, UTC */
 int64_t dlm_clock_mono(void); /* ms, never steps */
-void dlm_clock_set(int64_t wall, int64_t mono); /* for tests: freezes both; (-1, -1) thaws */
+/* For tests: freezes both; (-1, -1) thaws. */
+void dlm_clock_set(int64_t wall, int64_t mono);
 /* RFC 3339 UTC with milliseconds; out has room for 32. */
 void dlm_clock_format(int64_t wall, char out[32]);
 
@@ -113,7 +115,8 @@ uint32_t dlm_crc32c(uint32_t crc, const void *data, size_t len);
 int dlm_pwrite_all(int fd, const void *data, size_t len, int64_t offset);
 /* Read up to len, short only at the end of the file; bytes or -errno. */
 ssize_t dlm_pread_all(int fd, void *data, size_t len, int64_t offset);
-int dlm_fsync_dir(int dirfd); /* 0 or -errno; a file system without directory sync (EINVAL) counts as synced */
+/* 0 or -errno; a file system without directory sync (EINVAL) counts as synced. */
+int dlm_fsync_dir(int dirfd);
 
 /* Hex of data into out (2 * len + 1 bytes), lower case. */
 void dlm_hex(const void *data, size_t len, char *out);

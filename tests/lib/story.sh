@@ -144,6 +144,7 @@ fixture_start() # [ARG...]
     wait_for 10 grep -q '[0-9]' "$TMP/fixture.out"
     FIXTURE_PORT=$(head -n 1 "$TMP/fixture.out" | grep -o '[0-9]*' | tail -n 1)
     FIXTURE_URL=http://127.0.0.1:$FIXTURE_PORT
+    export FIXTURE_LOG FIXTURE_PID FIXTURE_PORT FIXTURE_URL
 }
 
 # ---- Running the stories ------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ story_setup()
 {
     TMP=$(mktemp -d "${TMPDIR:-/tmp}/dlmgr-story-XXXXXX") || exit 1
     mkdir -p "$TMP/work" "$TMP/user" "$TMP/state"
-    : >"$TMP/out" >"$TMP/err" >"$TMP/pids"
+    touch "$TMP/out" "$TMP/err" "$TMP/pids"
     unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY NO_COLOR
     unset XDG_RUNTIME_DIR
     export TMP HOME=$TMP/user XDG_STATE_HOME=$TMP/state XDG_CONFIG_HOME=$TMP/user/.config
@@ -163,12 +164,8 @@ story_setup()
 # An owner of this story's homes that is not our child: it holds its lock open below $TMP.
 story_owners()
 {
-    local fd
-    for fd in /proc/[0-9]*/fd/*; do
-        case $(readlink "$fd" 2>/dev/null) in
-        "$TMP"/*) fd=${fd#/proc/} && echo "${fd%%/*}" ;;
-        esac
-    done | sort -u | grep -vx -e "$$" -e "$BASHPID" || true
+    find /proc/[0-9]*/fd -lname "$TMP/*" -printf '%h\n' 2>/dev/null | cut -d/ -f3 | sort -u |
+        grep -vx -e "$$" -e "$BASHPID" || true
 }
 
 story_cleanup()
@@ -186,14 +183,14 @@ run_story() # NAME
     story_setup
     trap story_cleanup EXIT
     trap 'exit 143' TERM INT HUP
-    "$1" </dev/null
+    "$1" </dev/null 3<&-
 )
 
 run_stories() # [FILTER]: functions whose name contains it (all when the file's name does)
 {
     local name passed=0 failed=0 filter=${1:-}
     case ${0##*/} in *"$filter"*) filter= ;; esac
-    for name in $(sed -n 's/^\(test_[a-zA-Z0-9_]*\) *().*/\1/p' "$0"); do
+    while read -r name <&3; do
         case $name in *"$filter"*) ;; *) continue ;; esac
         if run_story "$name"; then
             echo "ok $name"
@@ -202,7 +199,7 @@ run_stories() # [FILTER]: functions whose name contains it (all when the file's 
             echo "FAIL $name"
             failed=$((failed + 1))
         fi
-    done
+    done 3< <(sed -n 's/^\(test_[a-zA-Z0-9_]*\) *().*/\1/p' "$0")
     if [ $((passed + failed)) = 0 ] && [ -z "${1:-}" ]; then
         echo "FAIL ${0##*/}: no test ran"
         failed=1

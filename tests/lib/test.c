@@ -92,22 +92,25 @@ static int check(bool good, int line, const char *file, const char *fmt, ...)
     return good;
 }
 
-int test_check_int(long long actual, long long expected, const char *what, const char *file, int line)
+int test_check_int(long long actual, long long expected, const char *what, const char *file,
+                   int line)
 {
-    return check(actual == expected, line, file, "%s is %lld, expected %lld", what, actual, expected);
+    return check(actual == expected, line, file, "%s is %lld, expected %lld", what, actual,
+                 expected);
 }
 
-int test_check_str(const char *actual, const char *expected, const char *what, const char *file, int line)
+int test_check_str(const char *actual, const char *expected, const char *what, const char *file,
+                   int line)
 {
     bool good = actual && expected ? !strcmp(actual, expected) : actual == expected;
 
-    return check(good, line, file, "%s is %s%.300s%s, expected %s%.300s%s", what, actual ? "\"" : "",
-                 actual ? actual : "NULL", actual ? "\"" : "", expected ? "\"" : "",
-                 expected ? expected : "NULL", expected ? "\"" : "");
+    return check(good, line, file, "%s is %s%.300s%s, expected %s%.300s%s", what,
+                 actual ? "\"" : "", actual ? actual : "NULL", actual ? "\"" : "",
+                 expected ? "\"" : "", expected ? expected : "NULL", expected ? "\"" : "");
 }
 
-int test_check_mem(const void *actual, const void *expected, size_t len, const char *what, const char *file,
-                   int line)
+int test_check_mem(const void *actual, const void *expected, size_t len, const char *what,
+                   const char *file, int line)
 {
     const unsigned char *a = actual, *b = expected;
     size_t i = 0;
@@ -152,8 +155,8 @@ static bool wanted(const char *filter, const char *suite, const char *program, c
     return !filter || strstr(name, filter) || strstr(suite, filter) || strstr(program, filter);
 }
 
-static int run_all(CU_pSuite suite, const char *filter, const char *program, const struct test *tests,
-                   size_t n)
+static int run_all(CU_pSuite suite, const char *filter, const char *program,
+                   const struct test *tests, size_t n)
 {
     int passed = 0, failed = 0;
 
@@ -181,8 +184,7 @@ int test_main(int argc, char **argv, const char *suite_name, const struct test *
     int status;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (CU_initialize_registry() != CUE_SUCCESS ||
-        !(suite = CU_add_suite(suite_name, NULL, NULL))) {
+    if (CU_initialize_registry() != CUE_SUCCESS || !(suite = CU_add_suite(suite_name, NULL, NULL))) {
         printf("FAIL %s\n    %s\n0 passed, 1 failed\n", suite_name, CU_get_error_msg());
         return 1;
     }

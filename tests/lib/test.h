@@ -30,7 +30,9 @@ struct test {
     void (*fn)(void);
 };
 
+/* clang-format off */
 #define TEST(fn) {#fn, fn}
+/* clang-format on */
 
 #define TEST_MAIN(suite, tests)                                                                    \
     int main(int argc, char **argv)                                                                \
@@ -49,13 +51,16 @@ void test_about(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Assertions that show both values; true when equal. NULL equals only NULL. */
 #define CHECK_INT(actual, expected)                                                                \
     test_check_int((long long)(actual), (long long)(expected), #actual, __FILE__, __LINE__)
-#define CHECK_STR(actual, expected) test_check_str((actual), (expected), #actual, __FILE__, __LINE__)
+#define CHECK_STR(actual, expected)                                                                \
+    test_check_str((actual), (expected), #actual, __FILE__, __LINE__)
 #define CHECK_MEM(actual, expected, len)                                                           \
     test_check_mem((actual), (expected), (len), #actual, __FILE__, __LINE__)
 
-int test_check_int(long long actual, long long expected, const char *what, const char *file, int line);
-int test_check_str(const char *actual, const char *expected, const char *what, const char *file, int line);
-int test_check_mem(const void *actual, const void *expected, size_t len, const char *what, const char *file,
+int test_check_int(long long actual, long long expected, const char *what, const char *file,
                    int line);
+int test_check_str(const char *actual, const char *expected, const char *what, const char *file,
+                   int line);
+int test_check_mem(const void *actual, const void *expected, size_t len, const char *what,
+                   const char *file, int line);
 
 #endif

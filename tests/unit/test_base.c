@@ -150,9 +150,10 @@ static void test_clock_freezes(void)
 static void test_crc32c_vectors(void)
 {
     static const unsigned char pdu[48] = {
-        0x01, 0xc0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-        0x14, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00, 0x00, 0x14, 0x00, 0x00, 0x00, 0x18,
-        0x28, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x01, 0xc0, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x14, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00,
+        0x00, 0x00, 0x00, 0x14, 0x00, 0x00, 0x00, 0x18, 0x28, 0x00, 0x00, 0x00,
+        0x00, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     };
     unsigned char data[32];
 
@@ -174,7 +175,8 @@ static void test_crc32c_vectors(void)
 /* A checksum continued at any place is that of the whole: a block goes on after a restart. */
 static void test_crc32c_continues(void)
 {
-    static const char text[] = "The quick brown fox jumps over the lazy dog, twice over, and then once more.";
+    static const char text[] =
+        "The quick brown fox jumps over the lazy dog, twice over, and then once more.";
     size_t n = sizeof(text) - 1;
     uint32_t whole = dlm_crc32c(0, text, n);
 
@@ -280,7 +282,8 @@ static void test_fail_errno_maps_codes(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         test_about("%s", strerror(rows[i].err));
         errno = rows[i].err;
-        CHECK_INT(dlm_fail_errno(&e, DLMGR_EHOME, "/some/path", "cannot open %s", "it"), rows[i].code);
+        CHECK_INT(dlm_fail_errno(&e, DLMGR_EHOME, "/some/path", "cannot open %s", "it"),
+                  rows[i].code);
         snprintf(text, sizeof(text), "cannot open it: %s", strerror(rows[i].err));
         CHECK_STR(e.text, text);
         CHECK_STR(e.path, "/some/path");

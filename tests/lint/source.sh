@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# source.sh - what must be true of every source file, and of the public header for those who include it.
+. tests/lib/story.sh
+
+sources()
+{
+    find include dlmgr store daemon cli fixtures tests bench completions packaging .ci Makefile -type f \
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.bash' -o -name '*.map' -o -name run -o -name Makefile \)
+}
+
+# The licence stands in the first two lines of each file.
+test_each_file_has_an_spdx_line()
+{
+    local file count=0
+    cd "$ROOT" || exit 1
+    for file in $(sources); do
+        head -n 2 "$file" | grep -q 'SPDX-License-Identifier: MIT' || fail "$file has no SPDX line"
+        count=$((count + 1))
+    done
+    check [ "$count" -gt 10 ]
+}
+
+# After the licence a C file says what it does: a comment that begins with its own name.
+test_each_c_file_explains_itself()
+{
+    local file
+    cd "$ROOT" || exit 1
+    for file in $(sources | grep '\.[ch]$'); do
+        sed -n '2,4p' "$file" | grep -qF " ${file##*/} " || fail "$file does not begin by explaining itself"
+    done
+}
+
+# Scripts and programs do not leave work for later.
+test_nothing_is_left_to_do()
+{
+    local found word='TO''DO|FIX''ME|XX''X'
+    cd "$ROOT" || exit 1
+    found=$(sources | xargs grep -nE "\<($word)\>")
+    same "$found" ""
+}
+
+# A user of <dlmgr.h> may be strict, and may be C++.
+test_the_header_compiles_everywhere()
+{
+    local strict='-Wall -Wextra -pedantic -Werror -fsyntax-only' std
+    printf '#include <dlmgr.h>\nint main(void) { return dlmgr_version() == 0; }\n' >t.c
+    cp t.c t.cc
+    for std in c99 c11 c17; do
+        # shellcheck disable=SC2086
+        expect 0 gcc -std=$std $strict -I"$ROOT/include" t.c
+    done
+    for std in c++11 c++17; do
+        # shellcheck disable=SC2086
+        expect 0 g++ -std=$std $strict -I"$ROOT/include" t.cc
+    done
+}
+
+# The version stands in one place.
+test_the_version_stands_in_one_place()
+{
+    local version
+    cd "$ROOT" || exit 1
+    version=$(sed -n 's/^#define DLMGR_VERSION "\(.*\)"/\1/p' include/dlmgr.h)
+    check grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$' <<<"$version"
+    same "$(grep -rlF "\"$version\"" include dlmgr store daemon cli packaging Makefile)" include/dlmgr.h
+}
+
+run_stories "$@"
