@@ -38,7 +38,7 @@ run_one() # TEST
     local test=$1 name log limit status sum begin=$EPOCHREALTIME
     name=$(source_of "$test") name=${name#tests/} name=${name%.*}
     log=$RESULTS/${name//\//-}.log
-    limit=$(sed -n 's/.*timeout: \([0-9]*\).*/\1/p' "$(source_of "$test")" | head -n 1)
+    limit=$(sed -n 's/^[#*/ ]*timeout: \([0-9]*\).*/\1/p' "$(source_of "$test")" | head -n 1)
     # shellcheck disable=SC2046
     timeout -k 10 $((${limit:-120} * ${SLOW:-1})) $(command_of "$test") "${T:-}" >"$log" 2>&1 </dev/null
     status=$?
