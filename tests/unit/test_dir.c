@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_dir.c - directories are held, made, never left through a symlink, and synced by many at once.
+ */
+#include "dlmgr/dir.h"
+
+#include "tests/lib/test.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+static char top[64];
+static struct dlm_dirs *set;
+
+static void begin(void)
+{
+    snprintf(top, sizeof(top), "/tmp/dlmgr-dir-XXXXXX");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(top));
+    CU_ASSERT_EQUAL_FATAL(dlm_dirs_new(&set), 0);
+}
+
+static void end(void)
+{
+    char command[128];
+
+    set = dlm_dirs_free(set);
+    snprintf(command, sizeof(command), "rm -rf '%s'", top);
+    CU_ASSERT_EQUAL(system(command), 0);
+}
+
+static void test_the_same_directory_is_held_once(void)
+{
+    struct dlm_dir *a = NULL, *b = NULL;
+
+    begin();
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, NULL, false, &a, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, "file", false, &b, NULL), 0);
+    CU_ASSERT_PTR_EQUAL(a, b);
+    dlm_dir_put(a);
+    CU_ASSERT_EQUAL(dlm_dir_sync(b), 0);
+    dlm_dir_put(b);
+    end();
+}
+
+static void test_missing_ones_are_named_or_made(void)
+{
+    struct dlm_dir *d = NULL;
+    char deep[128];
+    dlmgr_error e;
+
+    begin();
+    snprintf(deep, sizeof(deep), "%s/a/b", top);
+    CU_ASSERT_EQUAL(dlm_dir_get(set, deep, NULL, false, &d, &e), DLMGR_ENOTFOUND);
+    CU_ASSERT_STRING_EQUAL(e.path, deep);
+    CU_ASSERT_EQUAL(dlm_dir_get(set, deep, "c/file", false, &d, &e), DLMGR_ENOTFOUND);
+    CU_ASSERT_PTR_NULL(d);
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, deep, "c/file", true, &d, &e), 0);
+    CU_ASSERT_STRING_EQUAL(strrchr(d->path, '/'), "/c");
+    dlm_dir_put(d);
+    end();
+}
+
+/* `out` may not lead out of dir, whatever stands there. */
+static void test_a_symlink_below_dir_does_not_lead_out(void)
+{
+    struct dlm_dir *d = NULL;
+    char link[128];
+
+    begin();
+    snprintf(link, sizeof(link), "%s/link", top);
+    CU_ASSERT_EQUAL(symlink("/tmp", link), 0);
+    CU_ASSERT(dlm_dir_get(set, top, "link/file", false, &d, NULL) < 0);
+    CU_ASSERT(dlm_dir_get(set, top, "link/file", true, &d, NULL) < 0);
+    CU_ASSERT_PTR_NULL(d);
+    end();
+}
+
+/* A directory that was replaced under its name is another directory. */
+static void test_a_swapped_directory_is_not_mistaken(void)
+{
+    struct dlm_dir *a = NULL, *b = NULL;
+    char dir[128], moved[128];
+
+    begin();
+    snprintf(dir, sizeof(dir), "%s/d", top);
+    snprintf(moved, sizeof(moved), "%s/moved", top);
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, dir, NULL, true, &a, NULL), 0);
+    CU_ASSERT_EQUAL(rename(dir, moved), 0);
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, dir, NULL, true, &b, NULL), 0);
+    CU_ASSERT_PTR_NOT_EQUAL(a, b);
+    dlm_dir_put(a);
+    dlm_dir_put(b);
+    end();
+}
+
+static void *sync_many(void *arg)
+{
+    intptr_t failures = 0;
+
+    for (int i = 0; i < 50; i++)
+        failures += dlm_dir_sync(arg) != 0;
+    return (void *)failures;
+}
+
+static void test_many_threads_sync_together(void)
+{
+    struct dlm_dir *d = NULL;
+    pthread_t threads[8];
+
+    begin();
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, NULL, false, &d, NULL), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+        CU_ASSERT_EQUAL(pthread_create(&threads[i], NULL, sync_many, d), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+        void *failures = d;
+
+        pthread_join(threads[i], &failures);
+        CU_ASSERT_PTR_NULL(failures);
+    }
+    CU_ASSERT_EQUAL(d->asked, 400);
+    CU_ASSERT_EQUAL(d->synced, 400);
+    dlm_dir_put(d);
+    end();
+}
+
+/* Nothing counts as synced when the sync failed: here, on a descriptor that was opened as a mere path. */
+static void test_a_failed_sync_is_told(void)
+{
+    struct dlm_dir *d = NULL;
+    int saved;
+
+    begin();
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, NULL, false, &d, NULL), 0);
+    saved = d->fd;
+    d->fd = open(top, O_PATH | O_CLOEXEC);
+    CU_ASSERT_EQUAL(dlm_dir_sync(d), -EBADF);
+    CU_ASSERT_EQUAL(d->synced, 0);
+    close(d->fd);
+    d->fd = saved;
+    CU_ASSERT_EQUAL(dlm_dir_sync(d), 0);
+    dlm_dir_put(d);
+    end();
+}
+
+/* user rw, group r, mask rw, other none: the umask does not count then. */
+static void test_a_default_acl_stands_for_the_mask(void)
+{
+    static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4,    0, 4, 0,   255, 255, 255, 255,
+                                        16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+    struct dlm_dir *d = NULL;
+
+    begin();
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, NULL, false, &d, NULL), 0);
+    CU_ASSERT_EQUAL(dlm_dir_file_mode(d, 022), 0644);
+    CU_ASSERT_EQUAL(dlm_dir_file_mode(d, 077), 0600);
+    if (fsetxattr(d->fd, "system.posix_acl_default", acl, sizeof(acl), 0) == 0)
+        CU_ASSERT_EQUAL(dlm_dir_file_mode(d, 077), 0660);
+    dlm_dir_put(d);
+    end();
+}
+
+static const struct test tests[] = {
+    {"the_same_directory_is_held_once", test_the_same_directory_is_held_once},
+    {"missing_ones_are_named_or_made", test_missing_ones_are_named_or_made},
+    {"a_symlink_below_dir_does_not_lead_out", test_a_symlink_below_dir_does_not_lead_out},
+    {"a_swapped_directory_is_not_mistaken", test_a_swapped_directory_is_not_mistaken},
+    {"many_threads_sync_together", test_many_threads_sync_together},
+    {"a_failed_sync_is_told", test_a_failed_sync_is_told},
+    {"a_default_acl_stands_for_the_mask", test_a_default_acl_stands_for_the_mask},
+};
+
+TEST_MAIN("dir", tests)
