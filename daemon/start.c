@@ -28,7 +28,7 @@ enum { READY_MS = 60000 };
 int daemon_fail(dlmgr_error *error, int code, int err, const char *what)
 {
     *error = (dlmgr_error){.code = code, .class_ = DLMGR_CLASS_LOCAL, .sys_errno = err};
-    snprintf(error->text, sizeof(error->text), "%s%s%s", what, err ? ": " : "",
+    snprintf(error->text, sizeof(error->text), "%.400s%s%s", what, err ? ": " : "",
              err ? strerror(err) : "");
     return code;
 }
