@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_cli_follow.c - how get, run and wait end: rows of cli/follow.c against a library that is played here.
+ *
+ * The played library has a few tasks, each with a line of states: every turn (dlmgr_wait) moves them one state on. It can lose its
+ * owner at a turn. The clock is played as well, so a minute of waiting for storage takes no time.
+ */
+#include "cli/follow.c"
+
+#include "tests/lib/test.h"
+
+#include <stdarg.h>
+
+/* ---- The played library ------------------------------------------------------------------------- */
+
+struct dlmgr {
+    int place;
+};
+
+struct dlmgr_list {
+    size_t n;
+    dlmgr_task tasks[8];
+};
+
+/* One letter a turn; the last one stays. q r v c as states, d done, f failed (3), x cancelled, p paused, s waits for storage,
+ * b waits for its time, - removed. */
+static struct {
+    const char *lines[8];
+    size_t n, turn;
+    size_t owner_gone_at; /* the turn at which a client finds nobody; 0 never */
+    int opened[3];        /* by mode */
+    int place, busy;
+    bool stopping, interrupted, attach_fails;
+    int64_t clock;
+} play;
+
+static char said[2048];
+
+static char letter(size_t task)
+{
+    size_t last = strlen(play.lines[task]) - 1;
+
+    return play.lines[task][play.turn < last ? play.turn : last];
+}
+
+static int state_of(char c)
+{
+    static const char letters[] = "qrvcdbpfx"; /* in the order of enum dlmgr_state */
+
+    return c == 's' ? DLMGR_WAITING : (int)(strchr(letters, c) - letters);
+}
+
+static void play_begin(const char *const *lines)
+{
+    memset(&play, 0, sizeof(play));
+    for (; *lines; lines++)
+        play.lines[play.n++] = *lines;
+    play.place = DLMGR_PLACE_ENGINE;
+    *said = '\0';
+}
+
+static int play_open(int mode, dlmgr **ret, dlmgr_error *error)
+{
+    static struct dlmgr handle;
+
+    *error = (dlmgr_error){0};
+    play.opened[mode]++;
+    if (mode == DLMGR_OWN && play.busy)
+        return error->code = DLMGR_EBUSY;
+    if (mode == DLMGR_ATTACH && play.attach_fails)
+        return error->code = DLMGR_ENOOWNER;
+    handle.place = mode == DLMGR_OWN      ? DLMGR_PLACE_ENGINE
+                   : mode == DLMGR_ATTACH ? DLMGR_PLACE_CLIENT
+                                          : play.place;
+    *ret = &handle;
+    return 0;
+}
+
+int cli_open(struct cli *cli, int mode, dlmgr **ret_handle, dlmgr_error *error)
+{
+    (void)cli;
+    return play_open(mode, ret_handle, error);
+}
+
+int cli_open_work(struct cli *cli, dlmgr **ret_handle, dlmgr_error *error)
+{
+    (void)cli;
+    return play_open(DLMGR_OWN, ret_handle, error);
+}
+
+dlmgr *dlmgr_close(dlmgr *handle)
+{
+    (void)handle;
+    return NULL;
+}
+
+int dlmgr_place_of(const dlmgr *handle)
+{
+    return handle->place;
+}
+
+int dlmgr_stopping(dlmgr *handle)
+{
+    (void)handle;
+    return play.stopping;
+}
+
+const char *dlmgr_state_name(int state)
+{
+    static const char *const names[] = {"queued",  "running", "verifying", "committing", "done",
+                                        "waiting", "paused",  "failed",    "cancelled"};
+
+    return state >= 0 && state < 9 ? names[state] : NULL;
+}
+
+static bool wanted(const dlmgr_selector *selector, int64_t id, int state)
+{
+    size_t i;
+
+    if ((selector->states && !(selector->states >> state & 1)) || id <= selector->after)
+        return false;
+    for (i = 0; i < selector->n_ids; i++)
+        if (selector->ids[i] == id)
+            return true;
+    return selector->n_ids == 0;
+}
+
+/* Ids are 101, 102, ...; a task that ended did so at wall time 1000 + its line's length: shorter lines end earlier. */
+static void list_put(dlmgr_list *list, size_t task)
+{
+    char c = letter(task);
+
+    list->tasks[list->n++] = (dlmgr_task){.id = 101 + (int64_t)task,
+                                          .state = state_of(c),
+                                          .url = "http://h/x",
+                                          .error_code = c == 'f' ? 3 : 0,
+                                          .wait_reason = c == 's'   ? "storage"
+                                                         : c == 'b' ? "backoff"
+                                                                    : NULL,
+                                          .finished_at = 1000 + (int64_t)strlen(play.lines[task])};
+}
+
+int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list,
+                dlmgr_error *error)
+{
+    dlmgr_list *list = calloc(1, sizeof(*list));
+    size_t i;
+
+    (void)handle;
+    for (i = 0; list && i < play.n; i++) {
+        bool removed = letter(i) == '-';
+
+        if (removed && selector->n_ids &&
+            wanted(&(dlmgr_selector){.ids = selector->ids, .n_ids = selector->n_ids},
+                   101 + (int64_t)i, 0)) {
+            free(list);
+            *error = (dlmgr_error){.code = DLMGR_ENOTFOUND};
+            return DLMGR_ENOTFOUND;
+        }
+        if (!removed && wanted(selector, 101 + (int64_t)i, state_of(letter(i))))
+            list_put(list, i);
+    }
+    *ret_list = list;
+    return 0;
+}
+
+size_t dlmgr_list_count(const dlmgr_list *list)
+{
+    return list->n;
+}
+
+const dlmgr_task *dlmgr_list_at(const dlmgr_list *list, size_t i)
+{
+    return i < list->n ? &list->tasks[i] : NULL;
+}
+
+dlmgr_list *dlmgr_list_free(dlmgr_list *list)
+{
+    free(list);
+    return NULL;
+}
+
+int dlmgr_wait(dlmgr *handle, const int64_t *ids, size_t n, int64_t timeout_ms, dlmgr_error *error)
+{
+    (void)ids;
+    (void)n;
+    play.clock += timeout_ms;
+    play.turn++;
+    *error = (dlmgr_error){.code = DLMGR_ENOOWNER, .text = "nobody owns it"};
+    if (handle->place == DLMGR_PLACE_JOURNAL ||
+        (handle->place == DLMGR_PLACE_CLIENT && play.owner_gone_at &&
+         play.turn >= play.owner_gone_at))
+        return DLMGR_ENOOWNER;
+    CU_ASSERT_FATAL(play.turn < 100000); /* it would hang */
+    return DLMGR_ETIMEDOUT;
+}
+
+int dlmgr_count(dlmgr *handle, dlmgr_counts *ret, dlmgr_error *error)
+{
+    size_t i;
+
+    (void)handle;
+    (void)error;
+    for (i = 0; i < play.n; i++)
+        if (letter(i) != '-') {
+            ret->by_state[state_of(letter(i))]++;
+            ret->waiting_storage += letter(i) == 's';
+        }
+    return 0;
+}
+
+/* ---- The rest of the cli -------------------------------------------------------------------------- */
+
+int64_t cli_live(const dlmgr_counts *counts)
+{
+    const int64_t *by = counts->by_state;
+
+    return by[DLMGR_QUEUED] + by[DLMGR_RUNNING] + by[DLMGR_VERIFYING] + by[DLMGR_COMMITTING] +
+           by[DLMGR_WAITING];
+}
+
+int64_t cli_clock(void)
+{
+    return play.clock;
+}
+
+int64_t cli_wall(void)
+{
+    return 1000;
+}
+
+void cli_sleep(int64_t ms)
+{
+    play.clock += ms;
+}
+
+bool cli_interrupted(void)
+{
+    return play.interrupted;
+}
+
+int cli_fail(const struct cli *cli, int exit_code, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)cli;
+    va_start(ap, fmt);
+    vsnprintf(said, sizeof(said), fmt, ap);
+    va_end(ap);
+    return exit_code;
+}
+
+int cli_fail_error(const struct cli *cli, const dlmgr_error *error, const char *prefix)
+{
+    (void)prefix;
+    return cli_fail(cli, error->code == DLMGR_EBUSY ? EXIT_IN_USE : EXIT_UNKNOWN, "%s", error->text);
+}
+
+void cli_note(const struct cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+
+    (void)cli;
+    va_start(ap, fmt);
+    vsnprintf(said, sizeof(said), fmt, ap);
+    va_end(ap);
+}
+
+void cli_progress_begin(struct progress *progress, const struct cli *cli)
+{
+    (void)cli;
+    progress->mode = PROGRESS_NONE;
+}
+
+int64_t cli_progress_tick(const struct progress *progress)
+{
+    (void)progress;
+    return 500;
+}
+
+void cli_progress_draw(struct progress *progress, const dlmgr_list *tasks, int64_t ended,
+                       int64_t total)
+{
+    (void)progress;
+    (void)tasks;
+    CU_ASSERT(ended <= total);
+}
+
+void cli_progress_clear(struct progress *progress)
+{
+    progress->drawn = 0;
+}
+
+/* ---- Tests ---------------------------------------------------------------------------------------- */
+
+static struct cli the_cli;
+static int ended_calls[8];
+
+static void on_ended(struct cli *cli, size_t index, const dlmgr_task *task, void *context)
+{
+    (void)cli;
+    (void)context;
+    CU_ASSERT((task == NULL) == (letter(index) == '-'));
+    ended_calls[index]++;
+}
+
+/* Follow all played tasks, by ids in this order (these) or as the whole journal. */
+static int follow_play(bool these, bool may_own, int64_t timeout_ms)
+{
+    static const int64_t ids[] = {101, 102, 103, 104, 105, 106, 107, 108};
+    struct follow follow;
+    dlmgr_error error;
+    int code;
+
+    memset(ended_calls, 0, sizeof(ended_calls));
+    cli_follow_init(&follow, &the_cli);
+    follow.may_own = may_own;
+    follow.ended = on_ended;
+    follow.until = timeout_ms < 0 ? -1 : cli_clock() + timeout_ms;
+    CHECK_INT(play_open(may_own ? DLMGR_OWN : DLMGR_EITHER, &follow.handle, &error), 0);
+    if (these)
+        CHECK_INT(cli_follow_add(&follow, ids, play.n), 0);
+    code = these ? cli_follow_these(&follow) : cli_follow_all(&follow);
+    cli_follow_close(&follow);
+    return code;
+}
+
+static const struct row {
+    const char *lines[5];
+    int these, all;
+} rows[] = {
+    {{"qrvcd"}, 0, 0},        {{"d"}, 0, 0},
+    {{"rd", "rrrrd"}, 0, 0},  {{"rf"}, 3, 3},
+    {{"rx"}, 7, 7},           {{"rbbbrd"}, 0, 0}, /* a wait for a time is waited for */
+    {{"rp"}, 7, 7},                               /* only paused ones are left */
+    {{"rp", "rrrd"}, 7, 7},   {{"rpprd"}, 7, 7},  /* nobody waits for somebody to resume */
+    {{"rp", "rrrrrf"}, 7, 3}, /* the first in the order given; run tells failures before what is left */
+    {{"rs"}, 9, 9},           /* storage, for a minute */
+    {{"rsssssrd"}, 0, 0},     /* there was room again */
+    {{"rs", "rp"}, 9, 9},     {{"rrf", "rx"}, 3, 7}, /* given first, ended second */
+    {{"rx", "rrf"}, 7, 7},    {{"rd", "rrf", "rx"}, 3, 7},
+};
+
+static void test_cli_follow_ends_as_the_manual_says(void)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        test_about("%s %s", rows[i].lines[0], rows[i].lines[1] ? rows[i].lines[1] : "");
+        play_begin(rows[i].lines);
+        CHECK_INT(follow_play(true, true, -1), rows[i].these);
+        play_begin(rows[i].lines);
+        CHECK_INT(follow_play(false, true, -1), rows[i].all);
+    }
+}
+
+static void test_cli_follow_tells_each_end_once(void)
+{
+    play_begin((const char *const[]){"rd", "rrf", "rr-", "rrrrrx", NULL});
+    CHECK_INT(follow_play(true, true, -1), 3);
+    CHECK_INT(ended_calls[0], 1);
+    CHECK_INT(ended_calls[1], 1);
+    CHECK_INT(ended_calls[2], 1);
+    CHECK_INT(ended_calls[3], 1);
+}
+
+static void test_cli_follow_a_removed_task_is_unfinished(void)
+{
+    play_begin((const char *const[]){"rd", "rr-", NULL});
+    CHECK_INT(follow_play(true, true, -1), 7);
+}
+
+/* Not before a minute, and not much after; a minute that is interrupted begins anew. */
+static void test_cli_follow_waits_a_minute_for_storage(void)
+{
+    play_begin((const char *const[]){"s", NULL});
+    CHECK_INT(follow_play(true, true, -1), 9);
+    CU_ASSERT(play.clock >= 60000 && play.clock <= 61000);
+    play_begin((const char *const[]){"ssssssssssssssssssssrs", NULL});
+    CHECK_INT(follow_play(false, true, -1), 9);
+    CU_ASSERT(play.clock >= 70000 && play.clock <= 72000);
+}
+
+static void test_cli_follow_patience_outlasts_both(void)
+{
+    char paused[300], storage[300];
+
+    memset(paused, 'p', 298);
+    memset(storage, 's', 298);
+    memcpy(paused + 298, "d", 2);
+    memcpy(storage + 298, "d", 2);
+    the_cli.args.patient = 1;
+    play_begin((const char *const[]){paused, storage, NULL});
+    CHECK_INT(follow_play(true, true, -1), 0);
+    play_begin((const char *const[]){paused, storage, NULL});
+    CHECK_INT(follow_play(false, true, -1), 0);
+    the_cli.args.patient = 0;
+}
+
+static void test_cli_follow_time_limit(void)
+{
+    play_begin((const char *const[]){"r", NULL});
+    CHECK_INT(follow_play(true, true, 3200), 7);
+    CHECK_INT(play.clock, 3200);
+    play_begin((const char *const[]){"r", NULL});
+    CHECK_INT(follow_play(false, true, 3200), 7);
+    play_begin((const char *const[]){"rf", "r", NULL});
+    CHECK_INT(follow_play(true, true, 3200), 3);
+}
+
+static void test_cli_follow_interrupted_or_asked_to_stop(void)
+{
+    play_begin((const char *const[]){"r", NULL});
+    play.interrupted = true;
+    CHECK_INT(follow_play(true, true, -1), EXIT_INTERRUPTED);
+    play_begin((const char *const[]){"r", NULL});
+    play.stopping = true;
+    CHECK_INT(follow_play(false, true, -1), EXIT_INTERRUPTED);
+}
+
+/* A get or run that followed an owner goes on in its place; a wait says that nobody works. */
+static void test_cli_follow_takes_over_when_the_owner_goes(void)
+{
+    struct follow follow;
+    dlmgr_error error;
+    int64_t id = 101;
+
+    play_begin((const char *const[]){"rrrrrrrrd", NULL});
+    play.owner_gone_at = 3;
+    cli_follow_init(&follow, &the_cli);
+    follow.may_own = true;
+    CHECK_INT(play_open(DLMGR_ATTACH, &follow.handle, &error), 0);
+    CHECK_INT(cli_follow_add(&follow, &id, 1), 0);
+    CHECK_INT(cli_follow_these(&follow), 0);
+    CHECK_INT(play.opened[DLMGR_OWN], 1);
+    CHECK_STR(said, "the owner of the home went away; going on in its place");
+    CHECK_INT(cli_follow_close(&follow), 1);
+
+    play_begin((const char *const[]){"r", NULL});
+    play.place = DLMGR_PLACE_CLIENT;
+    play.owner_gone_at = 3;
+    play.attach_fails = true;
+    CHECK_INT(follow_play(true, false, -1), EXIT_NO_OWNER);
+    CU_ASSERT(play.clock >= 6000); /* another owner may come */
+    CHECK_INT(play.opened[DLMGR_OWN], 0);
+}
+
+static void test_cli_follow_wait_without_an_owner(void)
+{
+    play_begin((const char *const[]){"d", "f", NULL});
+    play.place = DLMGR_PLACE_JOURNAL;
+    CHECK_INT(follow_play(true, false, -1), 3);
+    play_begin((const char *const[]){"r", NULL});
+    play.place = DLMGR_PLACE_JOURNAL;
+    CHECK_INT(follow_play(true, false, -1), EXIT_NO_OWNER);
+    CU_ASSERT(play.clock < 1000); /* at once */
+    play_begin((const char *const[]){"r", NULL});
+    play.place = DLMGR_PLACE_JOURNAL;
+    CHECK_INT(follow_play(false, false, -1), EXIT_NO_OWNER);
+    CU_ASSERT(strstr(said, "dlmgr daemon start") != NULL);
+}
+
+static const struct test tests[] = {
+    TEST(test_cli_follow_ends_as_the_manual_says),
+    TEST(test_cli_follow_tells_each_end_once),
+    TEST(test_cli_follow_a_removed_task_is_unfinished),
+    TEST(test_cli_follow_waits_a_minute_for_storage),
+    TEST(test_cli_follow_patience_outlasts_both),
+    TEST(test_cli_follow_time_limit),
+    TEST(test_cli_follow_interrupted_or_asked_to_stop),
+    TEST(test_cli_follow_takes_over_when_the_owner_goes),
+    TEST(test_cli_follow_wait_without_an_owner),
+};
+
+TEST_MAIN("cli_follow", tests)
