@@ -179,6 +179,14 @@ int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool cre
     return 0;
 }
 
+struct dlm_dir *dlm_dir_hold(struct dlm_dir *d)
+{
+    pthread_mutex_lock(&d->set->lock);
+    d->refs++;
+    pthread_mutex_unlock(&d->set->lock);
+    return d;
+}
+
 struct dlm_dir *dlm_dir_put(struct dlm_dir *d)
 {
     struct dlm_dirs *set;
