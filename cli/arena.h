@@ -27,7 +27,7 @@ struct strings {
 void *cli_arena_alloc(struct arena *arena, size_t n);
 char *cli_arena_copy(struct arena *arena, const char *text, size_t n);
 char *cli_arena_print(struct arena *arena, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((format(printf, 2, 3), nonnull(2)));
 
 /* Forget all strings, keep one chunk for the next round. */
 void cli_arena_reset(struct arena *arena);

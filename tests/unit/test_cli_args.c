@@ -174,7 +174,7 @@ static void test_cli_options_do_not_collide(void)
 
 static char entries[4096];
 
-/* "URL out=.. mirrors,.. headers,.. | " */
+/* As the library would see it, up to the NULL: "URL out=.. mirrors,.. headers,.. | " */
 static int note_entry(struct cli *cli, const struct entry *entry, void *context)
 {
     size_t used = strlen(entries), i;
@@ -184,10 +184,10 @@ static int note_entry(struct cli *cli, const struct entry *entry, void *context)
                              (long long)entry->line, entry->url);
     if (entry->add.out)
         used += (size_t)snprintf(entries + used, sizeof(entries) - used, " out=%s", entry->add.out);
-    for (i = 0; i < entry->add.mirrors.n; i++)
+    for (i = 0; entry->add.mirrors.items && entry->add.mirrors.items[i]; i++)
         used += (size_t)snprintf(entries + used, sizeof(entries) - used, " +%s",
                                  entry->add.mirrors.items[i]);
-    for (i = 0; i < entry->add.headers.n; i++)
+    for (i = 0; entry->add.headers.items && entry->add.headers.items[i]; i++)
         used += (size_t)snprintf(entries + used, sizeof(entries) - used, " [%s]",
                                  entry->add.headers.items[i]);
     snprintf(entries + used, sizeof(entries) - used, " | ");

@@ -379,6 +379,9 @@ static void test_cli_follow_waits_a_minute_for_storage(void)
     play_begin((const char *const[]){"ssssssssssssssssssssrs", NULL});
     CHECK_INT(follow_play(false, true, -1), 9);
     CU_ASSERT(play.clock >= 70000 && play.clock <= 72000);
+    play_begin((const char *const[]){"ssssssssssssssssssssrs", NULL});
+    CHECK_INT(follow_play(true, true, -1), 9);
+    CU_ASSERT(play.clock >= 70000 && play.clock <= 72000);
 }
 
 static void test_cli_follow_patience_outlasts_both(void)

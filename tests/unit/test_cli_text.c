@@ -63,7 +63,9 @@ static void test_cli_text_escapes_control_bidi_and_broken_bytes(void)
         {"\xef\xbb\xbf", "\\ufeff"},
         {"\xff\xfe", "\\xff\\xfe"},
         {"\xc3(", "\\xc3("},
-        {"\xc0\xaf", "\\xc0\\xaf"},          /* overlong slash */
+        {"\xc0\xaf", "\\xc0\\xaf"}, /* overlong slash */
+        {"\xe0\x80\xaf", "\\xe0\\x80\\xaf"},
+        {"\xf0\x80\x80\xaf", "\\xf0\\x80\\x80\\xaf"},
         {"\xed\xa0\x80", "\\xed\\xa0\\x80"}, /* a surrogate */
         {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
         {"end\xe6\x97", "end\\xe6\\x97"},
