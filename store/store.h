@@ -67,6 +67,7 @@ struct dlm_row {
     int64_t total, bytes; /* -1 unknown; bytes: what the journal counts */
     int64_t generation, attempts;
     char *validator; /* see arch: strong etag, W/ etag, or date; NULL */
+    char *answered;  /* redacted URL that answered, when it was another one; NULL */
     char *wait_reason;
     int64_t wake_at; /* wall ms, 0 none */
     char *error;     /* JSON object of cli.md, NULL */
@@ -97,8 +98,12 @@ int dlm_store_add(struct dlm_store *s, const struct dlm_row *row, const char *co
                   const char *secret, const char *request_hash, int64_t *ret_id);
 int dlm_store_get(struct dlm_store *s, int64_t id, struct dlm_row *ret); /* DLMGR_ENOTFOUND */
 int dlm_store_find_key(struct dlm_store *s, const char *session, const char *key, int64_t *ret_id);
-/* An unended task of this URL (redacted form), dir and out (NULL matches NULL): for `get` again. */
-int dlm_store_find_same(struct dlm_store *s, const char *url, const char *dir, const char *out, int64_t *ret_id);
+/*
+ * The newest unended task of this session, URL (redacted form), dir and out (NULL matches NULL) with an id below `below` (0: the newest of all): for
+ * `get` again. Two URLs that differ in a secret look the same here, so the caller compares secrets and asks for the next.
+ */
+int dlm_store_find_same(struct dlm_store *s, const char *session, const char *url, const char *dir, const char *out,
+                        int64_t below, int64_t *ret_id);
 int dlm_store_sources(struct dlm_store *s, int64_t id, char ***ret_urls, size_t *ret_n);
 int dlm_store_secret(struct dlm_store *s, int64_t secret, char **ret_json);
 
@@ -188,7 +193,7 @@ struct dlm_hint { /* what a killed owner's slot said; believed only after read-b
     int64_t start, end; /* bytes of the part that one connection wrote */
     uint32_t chain, crc;
 };
-int dlm_store_hint_add(struct dlm_store *s, const struct dlm_hint *h);
+int dlm_store_hint_add(struct dlm_store *s, const struct dlm_hint *h); /* DLMGR_ENOTFOUND: no such task any more */
 int dlm_store_hints(struct dlm_store *s, int64_t id, struct dlm_hint **ret, size_t *ret_n); /* yours: free() */
 int dlm_store_hints_drop(struct dlm_store *s, int64_t id);
 
