@@ -79,7 +79,7 @@ $(B)/libdlmgr.a: $(call objs,$(LIB_SRCS))
 	$(Q)$(CC) -r -nostdlib -o $(B)/libdlmgr.o $^ && $(OBJCOPY) --localize-hidden $(B)/libdlmgr.o
 	$(Q)rm -f $@ && $(AR) rcsD $@ $(B)/libdlmgr.o
 $(B)/libdlmgr-test.a: $(call objs,$(LIB_SRCS))
-$(B)/libtest.a: $(call objs,$(TEST_LIB))
+$(B)/libtest.a: $(call objs,$(TEST_LIB) fixtures/body.c)
 $(B)/libdlmgr-test.a $(B)/libtest.a:
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $^
@@ -125,21 +125,22 @@ check:
 	$(again) tests
 	$(again) run-tests
 run-tests:
-	$(Q)B=$(B) CC='$(CC)' WERROR=$(WERROR) tests/run.sh $(TESTS)
+	$(Q)B=$(B) CC='$(CC)' WERROR=$(WERROR) SLOW=$(SLOW) T=$(T) tests/run.sh $(TESTS)
 crash: tests
 	$(Q)B=$(B) tests/crash/crash.sh
 bench: tests
 	$(Q)B=$(B) bench/run.sh
 
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize
-code-check = $(again) B=$(B)/$@ HARDEN= TESTS='$(patsubst $(B)/%,$(B)/$@/%,$(CODE_TESTS))'
+code-check = $(again) check B=$(B)/$@ HARDEN= TESTS='$(patsubst $(B)/%,$(B)/$@/%,$(filter-out $(1),$(CODE_TESTS)))'
 asan:
-	$(code-check) check SANITIZER=asan CFLAGS='$(SAN)=address,undefined -fno-sanitize-recover=undefined'
+	$(call code-check) SLOW=3 CFLAGS='$(SAN)=address,undefined -fno-sanitize-recover=undefined'
+# The thread sanitizer and coverage make calls of their own, so the killer's exact counts are not asked for.
 tsan:
-	$(code-check) check SANITIZER=tsan CFLAGS='$(SAN)=thread'
+	$(call code-check,$(B)/crash/test_killer) SLOW=5 CFLAGS='$(SAN)=thread'
 cov:
 	$(Q)rm -rf $(B)/cov
-	$(code-check) check CFLAGS='-O1 -g --coverage -fprofile-update=atomic -fno-inline' 
+	$(call code-check,$(B)/crash/test_killer) SLOW=3 CFLAGS='-O1 -g --coverage -fprofile-update=atomic -fno-inline'
 	$(Q)tests/cov.sh $(B)/cov
 
 C_FILES := $(wildcard include/*.h dlmgr/*.[ch] store/*.[ch] daemon/*.[ch] cli/*.[ch] fixtures/*.[ch] bench/*.[ch] \

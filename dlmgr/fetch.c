@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fetch.c - libcurl's sockets and timer on libuv: see fetch.h.
+ *
+ * libcurl tells which sockets to watch (CURLMOPT_SOCKETFUNCTION) and when it wants to be woken
+ * (CURLMOPT_TIMERFUNCTION); we tell it what happened (curl_multi_socket_action) and then collect what ended. Three rules of
+ * libcurl shape this:
+ *
+ *   - a timer of 0 ms must be armed and not called at once;
+ *   - libcurl closes a socket right after CURL_POLL_REMOVE, so the uv_poll is stopped there and freed when libuv has closed it;
+ *   - cleaning up a handle calls back, so nothing is freed before curl_multi_cleanup() returned.
+ */
+#include "dlmgr/fetch.h"
+
+#define KEPT_MAX 64
+#define BUFFER_SIZE (512L * 1024) /* a third of the CPU that 16 KiB cost */
+
+struct watch {
+    uv_poll_t poll;
+    struct dlm_fetch *fetch;
+    curl_socket_t socket;
+};
+
+struct dlm_fetch {
+    uv_loop_t *loop;
+    CURLM *multi;
+    uv_timer_t timer;
+    CURL *kept[KEPT_MAX];
+    size_t n_kept;
+};
+
+static void collect(struct dlm_fetch *f)
+{
+    CURLMsg *message;
+    int left;
+
+    while ((message = curl_multi_info_read(f->multi, &left))) {
+        struct dlm_fetching *g = NULL;
+        CURLcode code = message->data.result;
+
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &g);
+        dlm_fetch_remove(f, g); /* the message is gone after this */
+        g->done(g, code);
+    }
+}
+
+static void act(struct dlm_fetch *f, curl_socket_t socket, int events)
+{
+    int running;
+
+    curl_multi_socket_action(f->multi, socket, events, &running);
+    collect(f);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    act(container_of(timer, struct dlm_fetch, timer), CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_set_timer(CURLM *multi, long ms, void *context)
+{
+    struct dlm_fetch *f = context;
+
+    (void)multi;
+    if (ms < 0)
+        uv_timer_stop(&f->timer);
+    else
+        uv_timer_start(&f->timer, on_timer, (uint64_t)ms, 0);
+    return 0;
+}
+
+static void on_event(uv_poll_t *poll, int status, int events)
+{
+    struct watch *w = container_of(poll, struct watch, poll);
+    int what = status < 0 ? CURL_CSELECT_ERR : 0;
+
+    if (events & UV_READABLE)
+        what |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        what |= CURL_CSELECT_OUT;
+    act(w->fetch, w->socket, what);
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    free(container_of((uv_poll_t *)handle, struct watch, poll));
+}
+
+static struct watch *watch_new(struct dlm_fetch *f, curl_socket_t socket)
+{
+    struct watch *w = dlm_alloc(sizeof(*w));
+
+    if (!w)
+        return NULL;
+    w->fetch = f;
+    w->socket = socket;
+    if (uv_poll_init_socket(f->loop, &w->poll, socket) != 0) {
+        free(w);
+        return NULL;
+    }
+    curl_multi_assign(f->multi, socket, w);
+    return w;
+}
+
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *socket_context)
+{
+    struct dlm_fetch *f = context;
+    struct watch *w = socket_context;
+    int events = 0;
+
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (w) {
+            uv_poll_stop(&w->poll);
+            curl_multi_assign(f->multi, socket, NULL);
+            uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+        }
+        return 0;
+    }
+    if (!w && !(w = watch_new(f, socket)))
+        return -1; /* libcurl then fails the transfers of this socket */
+    if (what & CURL_POLL_IN)
+        events |= UV_READABLE;
+    if (what & CURL_POLL_OUT)
+        events |= UV_WRITABLE;
+    return uv_poll_start(&w->poll, events, on_event) == 0 ? 0 : -1;
+}
+
+int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e)
+{
+    struct dlm_fetch *f = dlm_alloc(sizeof(*f));
+
+    if (!f || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(f->multi = curl_multi_init())) {
+        free(f);
+        return dlm_fail(e, DLMGR_ENOMEM, "cannot start libcurl");
+    }
+    f->loop = loop;
+    uv_timer_init(loop, &f->timer);
+    curl_multi_setopt(f->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f);
+    curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, on_set_timer);
+    curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f);
+    curl_multi_setopt(f->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+    *ret = f;
+    return 0;
+}
+
+void dlm_fetch_stop(struct dlm_fetch *f)
+{
+    if (!f)
+        return;
+    while (f->n_kept > 0)
+        curl_easy_cleanup(f->kept[--f->n_kept]);
+    curl_multi_cleanup(TAKE_PTR(f->multi));
+    uv_close((uv_handle_t *)&f->timer, NULL);
+}
+
+void dlm_fetch_free(struct dlm_fetch *f)
+{
+    if (!f)
+        return;
+    curl_global_cleanup();
+    free(f);
+}
+
+static void set_common(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L); /* redirects are decided by us: verdict.h */
+    curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 30000L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1024L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 60L);
+}
+
+CURL *dlm_fetch_easy(struct dlm_fetch *f)
+{
+    CURL *easy = f->n_kept > 0 ? f->kept[--f->n_kept] : curl_easy_init();
+
+    if (easy) {
+        curl_easy_reset(easy); /* options go; connections and TLS sessions belong to the multi handle and stay */
+        set_common(easy);
+    }
+    return easy;
+}
+
+void dlm_fetch_keep(struct dlm_fetch *f, CURL *easy)
+{
+    if (easy && f->multi && f->n_kept < KEPT_MAX)
+        f->kept[f->n_kept++] = easy;
+    else
+        curl_easy_cleanup(easy);
+}
+
+int dlm_fetch_add(struct dlm_fetch *m, struct dlm_fetching *f)
+{
+    curl_easy_setopt(f->easy, CURLOPT_PRIVATE, f);
+    if (curl_multi_add_handle(m->multi, f->easy) != CURLM_OK)
+        return DLMGR_ENOMEM;
+    f->active = true;
+    return 0;
+}
+
+void dlm_fetch_remove(struct dlm_fetch *m, struct dlm_fetching *f)
+{
+    if (!f->active)
+        return;
+    f->active = false;
+    curl_multi_remove_handle(m->multi, f->easy);
+}
+
+void dlm_fetch_unpause(struct dlm_fetch *m, struct dlm_fetching *f)
+{
+    (void)m;
+    /* What libcurl kept comes out now; it then arms its own timer, in which an end is collected. */
+    if (f->active)
+        curl_easy_pause(f->easy, CURLPAUSE_CONT);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fetch.h - libcurl's multi handle on the loop.
+ *
+ * Whoever wants a request fills in an easy handle and adds it; `done` runs when it ended, outside libcurl's callbacks, so that handles may be
+ * added and removed in it (libcurl refuses that inside of them: CURLM_RECURSIVE_API_CALL). Connections are reused across all requests.
+ * Loop thread only.
+ */
+#ifndef DLM_FETCH_H
+#define DLM_FETCH_H
+
+#include "dlmgr/base.h"
+
+#include <curl/curl.h>
+#include <uv.h>
+
+struct dlm_fetch;
+
+struct dlm_fetching {
+    CURL *easy;
+    void (*done)(struct dlm_fetching *f, CURLcode code);
+    bool active; /* in the multi handle */
+};
+
+int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e);
+/* Closes; requests must have been removed. Free after the loop has let go of the handles. */
+void dlm_fetch_stop(struct dlm_fetch *f);
+void dlm_fetch_free(struct dlm_fetch *f);
+
+/* An easy handle with what all our requests have in common; kept ones are used again. NULL: no memory. */
+CURL *dlm_fetch_easy(struct dlm_fetch *f);
+void dlm_fetch_keep(struct dlm_fetch *f, CURL *easy); /* give it back, after dlm_fetch_remove(); NULL is fine */
+
+/* CURLOPT_PRIVATE becomes f; 0 or DLMGR_ENOMEM. Not from a libcurl callback. */
+int dlm_fetch_add(struct dlm_fetch *m, struct dlm_fetching *f);
+/* End it without `done`; fine when it is not active. Not from a libcurl callback. */
+void dlm_fetch_remove(struct dlm_fetch *m, struct dlm_fetching *f);
+/* A paused one goes on, at the next turn of the loop. */
+void dlm_fetch_unpause(struct dlm_fetch *m, struct dlm_fetching *f);
+
+#endif
