@@ -24,6 +24,8 @@
 
 enum dlm_action { DLM_TAKE, DLM_RESTART, DLM_COMPLETE, DLM_REDIRECT, DLM_REASK, DLM_WAIT, DLM_FAIL };
 
+#define DLM_SIZE_MAX (INT64_C(1) << 50) /* a server that promises more is not believed */
+
 /* The exit codes of dlmgr(1) that a result can have. */
 enum dlm_exit {
     DLM_EXIT_DONE = 0,
@@ -66,8 +68,8 @@ struct dlm_rules {
 
 struct dlm_verdict {
     enum dlm_action action;
-    int class_; /* enum dlmgr_class; DLMGR_CLASS_NONE for TAKE, COMPLETE, REDIRECT, REASK and a plain RESTART */
-    int code;   /* enum dlm_exit: what the task's error will be if it ends here */
+    int class_; /* enum dlmgr_class; DLMGR_CLASS_NONE for TAKE, COMPLETE and REDIRECT */
+    int code;   /* enum dlm_exit: what the task's error will be if it ends here; 0 for those three */
 
     /* TAKE, and RESTART with usable */
     int64_t offset;
@@ -83,7 +85,7 @@ struct dlm_verdict {
 
     bool given_url;  /* REASK */
     int64_t wait_ms; /* WAIT: clamped Retry-After; -1 backoff */
-    char text[256];  /* for people: what it means and the remedy; "" when there is nothing to say */
+    char text[256];  /* for people: what it means and the remedy; "" for TAKE, COMPLETE and REDIRECT */
 };
 
 /* The table. rules may be NULL. */
