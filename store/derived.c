@@ -48,7 +48,10 @@ static int flush_host(struct dlm_store *s, int64_t host, int64_t delta)
 {
     int r = dlm_sql_run(s, Q_HOST_HEAD, "ll", host, delta);
 
-    return r == 0 && delta < 0 ? dlm_sql_run(s, Q_HOST_DROP, "l", host) : r;
+    if (r < 0 || delta >= 0)
+        return r;
+    s->derived.host.id = 0;
+    return dlm_sql_run(s, Q_HOST_DROP, "l", host);
 }
 
 static int flush_hosts(struct dlm_store *s)
@@ -80,6 +83,8 @@ void dlm_derived_forget(struct dlm_store *s)
 {
     s->derived.n_sessions = 0;
     s->derived.n_hosts = 0;
+    s->derived.session.id = 0;
+    s->derived.host.id = 0;
 }
 
 static int session_slot(struct dlm_store *s, int64_t session, struct dlm_session_slot **ret)

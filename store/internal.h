@@ -143,7 +143,13 @@ struct dlm_host_slot {
     int64_t id, delta;
 };
 
+struct dlm_named { /* the id of the name asked for last; id 0: of none */
+    int64_t id;
+    char name[300];
+};
+
 struct dlm_derived {
+    struct dlm_named session, host;
     struct dlm_session_slot sessions[16];
     size_t n_sessions;
     struct dlm_host_slot hosts[256];

@@ -62,14 +62,14 @@ static const char *const queries[QUERIES] = {
     [Q_TASK_ADD] =
         "INSERT INTO tasks(state, session, host, key, request_hash, url, dir, out, total, "
         "wait_reason, wake_at, told, digest, priority, on_exists, mask, secret, created_at, options, "
-        "user_data, generation) "
+        "user_data, url_key) "
         "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?10, ?12, ?13, ?14, ?15, ?16, ?17, "
-        "?18, ?19, 1)",
+        "?18, ?19, ?20)",
     [Q_TASK_KEY] = "SELECT id, request_hash FROM tasks WHERE key = ?2 AND "
                    "session = (SELECT id FROM sessions WHERE name = ?1)",
-    [Q_TASK_SAME] = "SELECT id FROM tasks WHERE url = ?1 AND state NOT IN (4, 7, 8) AND dir = ?2 "
-                    "AND out IS ?3 AND id < ?4 AND session = (SELECT id FROM sessions WHERE name = ?5) "
-                    "ORDER BY id DESC LIMIT 1",
+    [Q_TASK_SAME] = "SELECT id FROM tasks WHERE url_key = ?6 AND url = ?1 AND dir = ?2 "
+                    "AND out IS ?3 AND id < ?4 AND state NOT IN (4, 7, 8) AND "
+                    "+session = (SELECT id FROM sessions WHERE name = ?5) ORDER BY id DESC LIMIT 1",
     [Q_TASK_GET] = SELECT_ROW "AND t.id = ?1",
     [Q_TASK_PAGE] = SELECT_ROW "AND t.id > ?1 ORDER BY t.id LIMIT ?2",
     [Q_TASK_IDS] = "SELECT id FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2",
@@ -92,7 +92,8 @@ static const char *const queries[QUERIES] = {
     [Q_TASK_EDIT] =
         "UPDATE tasks SET url = coalesce(?2, url), host = coalesce(?3, host), "
         "out = coalesce(?4, out), dir = coalesce(?5, dir), secret = iif(?6, ?7, secret), "
-        "options = coalesce(?8, options), priority = iif(?9, ?10, priority) WHERE id = ?1",
+        "options = coalesce(?8, options), priority = iif(?9, ?10, priority), "
+        "url_key = iif(?2 IS NULL, url_key, ?11) WHERE id = ?1",
     [Q_TASK_REMOVE] = "DELETE FROM tasks WHERE id = ?1",
     [Q_TASK_SECRET] = "SELECT secret FROM tasks WHERE id = ?1",
     [Q_TASK_DONE_OLD] = "SELECT id, finished_at FROM tasks WHERE state = 4 "

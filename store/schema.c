@@ -50,6 +50,7 @@ static const char journal_v1[] =
     " key TEXT,"
     " request_hash TEXT,"
     " url TEXT NOT NULL,"
+    " url_key INTEGER NOT NULL,"
     " dir TEXT NOT NULL,"
     " out TEXT,"
     " name TEXT,"
@@ -86,7 +87,7 @@ static const char journal_v1[] =
     "CREATE INDEX tasks_done ON tasks(finished_at, id) WHERE state = 4;"
     "CREATE INDEX tasks_wake ON tasks(wake_at) WHERE state = 5 AND wake_at > 0;"
     "CREATE INDEX tasks_reason ON tasks(wait_reason, id) WHERE state = 5;"
-    "CREATE INDEX tasks_url ON tasks(url) WHERE state NOT IN (4, 7, 8);"
+    "CREATE INDEX tasks_url ON tasks(url_key);"
     "CREATE INDEX tasks_secret ON tasks(secret) WHERE secret > 0;"
 
     "CREATE TABLE sources("

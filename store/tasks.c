@@ -14,7 +14,7 @@
 
 /* ---- Names to numbers ----------------------------------------------------------------------------- */
 
-static int id_of(struct dlm_store *s, int find, int add, const char *name, int64_t *ret)
+static int find_or_add(struct dlm_store *s, int find, int add, const char *name, int64_t *ret)
 {
     int r = dlm_sql_int(s, find, ret, "s", name);
 
@@ -26,14 +26,51 @@ static int id_of(struct dlm_store *s, int find, int add, const char *name, int64
     return r;
 }
 
+/* A batch names the same session and host over and over. */
+static int id_of(struct dlm_store *s, int find, int add, struct dlm_named *last, const char *name,
+                 int64_t *ret)
+{
+    int r;
+
+    if (last->id && !strcmp(last->name, name)) {
+        *ret = last->id;
+        return 0;
+    }
+    r = find_or_add(s, find, add, name, ret);
+    if (r == 0 && strlen(name) < sizeof(last->name)) {
+        last->id = *ret;
+        memcpy(last->name, name, strlen(name) + 1);
+    }
+    return r;
+}
+
 int dlm_session_id(struct dlm_store *s, const char *name, int64_t *ret)
 {
-    return id_of(s, Q_SESSION_ID, Q_SESSION_ADD, name, ret);
+    return id_of(s, Q_SESSION_ID, Q_SESSION_ADD, &s->derived.session, name, ret);
 }
 
 int dlm_host_id(struct dlm_store *s, const char *origin, int64_t *ret)
 {
-    return id_of(s, Q_HOST_ID, Q_HOST_ADD, origin, ret);
+    return id_of(s, Q_HOST_ID, Q_HOST_ADD, &s->derived.host, origin, ret);
+}
+
+/*
+ * Equal URLs, equal keys; and lists of numbered files, which is what long lists are, have keys that rise with the
+ * number, so that a million of them are added at one end of the index and not all over it.
+ */
+static int64_t url_key(const char *url)
+{
+    uint32_t crc = 0, number = 0;
+
+    for (size_t n; *url; url += n) {
+        n = strspn(url, "0123456789");
+        for (size_t i = 0; i < n; i++)
+            number = number * 10 + (uint32_t)(url[i] - '0');
+        url += n;
+        n = strcspn(url, "0123456789");
+        crc = dlm_crc32c(crc, url, n);
+    }
+    return (int64_t)((uint64_t)crc << 32 | number);
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------------- */
@@ -67,12 +104,12 @@ static int insert_row(struct dlm_store *s, const struct dlm_row *row, int64_t se
                       int64_t secret, const char *hash)
 {
     bool waits = row->state == DLMGR_WAITING;
-    int r = dlm_sql_run(s, Q_TASK_ADD, "dllsssssl" "slsdddllsb", row->state, session, host, row->key,
+    int r = dlm_sql_run(s, Q_TASK_ADD, "dllsssssl" "slsdddllsbl", row->state, session, host, row->key,
                         hash, row->url, row->dir, row->out, row->total > 0 ? row->total : (int64_t)-1,
                         waits ? row->wait_reason : NULL, waits ? row->wake_at : (int64_t)0,
                         row->digest, row->priority, row->on_exists, row->mask, secret,
                         row->created_at ? row->created_at : dlm_clock_wall(), row->options,
-                        (const void *)row->user_data, row->user_data_len);
+                        (const void *)row->user_data, row->user_data_len, url_key(row->url));
 
     if (r == 0)
         r = dlm_tally_add(s, session, row->state, waits && !strcmp(row->wait_reason, "storage"),
@@ -139,8 +176,8 @@ int dlm_store_find_key(struct dlm_store *s, const char *session, const char *key
 int dlm_store_find_same(struct dlm_store *s, const char *session, const char *url, const char *dir,
                         const char *out, int64_t below, int64_t *ret_id)
 {
-    int r = dlm_sql_int(s, Q_TASK_SAME, ret_id, "sssls", url, dir, out, below ? below : INT64_MAX,
-                        session);
+    int r = dlm_sql_int(s, Q_TASK_SAME, ret_id, "ssslsl", url, dir, out, below ? below : INT64_MAX,
+                        session, url_key(url));
 
     return r == 0 ? DLMGR_ENOTFOUND : MIN(r, 0);
 }
@@ -248,9 +285,9 @@ static int edit_row(struct dlm_store *s, const struct dlm_core *core, const stru
                     int64_t host, int64_t secret)
 {
     const char *url = edit->urls && edit->n_urls ? edit->urls[0] : edit->url;
-    int r = dlm_sql_run(s, Q_TASK_EDIT, "lslssdlsdd", core->id, url, host, edit->out, edit->dir,
+    int r = dlm_sql_run(s, Q_TASK_EDIT, "lslssdlsddl", core->id, url, host, edit->out, edit->dir,
                         (int)edit->has_secret, secret, edit->options, (int)edit->has_priority,
-                        edit->priority);
+                        edit->priority, url ? url_key(url) : (int64_t)0);
 
     if (r == 0)
         r = dlm_host_touch(s, host, host == core->host ? 0 : 1);
