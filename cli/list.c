@@ -103,8 +103,9 @@ static void show_members(struct cli *cli, json_t *object, int indent)
     const char *name;
     json_t *value;
 
-    json_object_foreach (object, name, value)
+    json_object_foreach (object, name, value) {
         show_value(cli, name, value, indent);
+    }
 }
 
 /* Objects and arrays of objects below their name, all else on one line. */
@@ -120,8 +121,9 @@ static void show_value(struct cli *cli, const char *name, json_t *value, int ind
         return;
     }
     if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
-        json_array_foreach (value, i, item)
+        json_array_foreach (value, i, item) {
             show_value(cli, name, item, indent);
+        }
         return;
     }
     if (!json_is_string(value))

@@ -69,7 +69,7 @@ static void become(const char *const *words, int ready_fd)
     close_from(DAEMON_READY_FD + 1);
     signals_default();
     umask(077);
-    for (i = 0; words[i] && i < 63; i++)
+    for (i = 0; i < 63 && words[i]; i++)
         argv[i] = (char *)(uintptr_t)words[i];
     argv[i] = NULL;
     ready_fd = DAEMON_READY_FD;
