@@ -128,7 +128,11 @@ typedef struct dlmgr_options {
 } dlmgr_options;
 
 /* Initialise an option struct: all zero but its size. */
+#ifdef __cplusplus
 #define DLMGR_INIT(type) { sizeof(type) }
+#else
+#define DLMGR_INIT(type) { .size = sizeof(type) }
+#endif
 
 /*
  * Open the home (made with mode 0700 when missing). On success *ret_handle is yours until dlmgr_close(). options may
