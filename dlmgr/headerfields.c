@@ -137,14 +137,15 @@ static void on_content_range(struct dlm_answer *a, struct dlm_text value, bool a
             r.unsatisfied = r.valid = r.total >= 0;
         } else if (dash) {
             r.start = dlm_text_number((struct dlm_text){range.at, (size_t)(dash - range.at)});
-            last = dlm_text_number((struct dlm_text){dash + 1, range.len - (size_t)(dash + 1 - range.at)});
+            last = dlm_text_number(
+                (struct dlm_text){dash + 1, range.len - (size_t)(dash + 1 - range.at)});
             r.end = last < INT64_MAX ? last + 1 : -1;
             r.valid = r.start >= 0 && r.end > r.start &&
                       (r.total >= 0 ? r.end <= r.total : dlm_text_is(total, "*"));
         }
     }
-    if (again && (r.valid != a->range.valid || r.unsatisfied != a->range.unsatisfied || r.start != a->range.start ||
-                  r.end != a->range.end || r.total != a->range.total))
+    if (again && (r.valid != a->range.valid || r.unsatisfied != a->range.unsatisfied ||
+                  r.start != a->range.start || r.end != a->range.end || r.total != a->range.total))
         r = (struct dlm_content_range){.present = true, .start = -1, .end = -1, .total = -1};
     a->range = r;
 }
@@ -233,7 +234,8 @@ static void on_content_type(struct dlm_answer *a, struct dlm_text value, bool ag
     const char *stop = memchr(value.at, ';', value.len);
 
     (void)again;
-    if (dlm_text_is(dlm_text_trim(value.at, stop ? (size_t)(stop - value.at) : value.len), "multipart/byteranges"))
+    if (dlm_text_is(dlm_text_trim(value.at, stop ? (size_t)(stop - value.at) : value.len),
+                    "multipart/byteranges"))
         a->multipart = true;
 }
 
@@ -251,7 +253,8 @@ static void on_www_authenticate(struct dlm_answer *a, struct dlm_text value, boo
 }
 
 /* key=:BASE64: of the right length, as "name=HEX"; false: not this key, or malformed. */
-static bool read_digest(struct dlm_text member, const char *name, size_t size, char out[DLM_DIGEST_SIZE])
+static bool read_digest(struct dlm_text member, const char *name, size_t size,
+                        char out[DLM_DIGEST_SIZE])
 {
     unsigned char raw[96];
     size_t key = strlen(name), len = (size + 2) / 3 * 4; /* of the base64 */

@@ -72,7 +72,8 @@ static void read_field(struct dlm_answer *a, struct dlm_text line)
     const char *colon = memchr(line.at, ':', line.len);
     struct dlm_text name = {line.at, colon ? (size_t)(colon - line.at) : 0};
 
-    a->last_mattered = colon && dlm_field_read(a, name, dlm_text_trim(colon + 1, line.len - name.len - 1));
+    a->last_mattered = colon &&
+                       dlm_field_read(a, name, dlm_text_trim(colon + 1, line.len - name.len - 1));
 }
 
 int dlm_answer_line(struct dlm_answer *a, const char *line, size_t len)
@@ -137,9 +138,22 @@ bool dlm_validator_same(const char *a, const char *b)
 
 /* Said by us alone: they decide which bytes come and how they are framed. */
 static const char *const ours[] = {
-    "accept-encoding",   "connection", "content-length",      "expect",     "if-match",
-    "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive", "proxy-connection",
-    "range",             "te",         "trailer",             "transfer-encoding", "upgrade",
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "expect",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "keep-alive",
+    "proxy-connection",
+    "range",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 };
 
 int dlm_header_check(const char *text, dlmgr_error *e)
@@ -150,12 +164,15 @@ int dlm_header_check(const char *text, dlmgr_error *e)
     int shown = (int)MIN(len, 100); /* never the value: it may be a secret */
 
     if (len == 0 || text[len] != ':')
-        return dlm_fail(e, DLMGR_EINVAL, "bad header \"%.*s\": it must be \"Name: value\"", shown, text);
+        return dlm_fail(e, DLMGR_EINVAL, "bad header \"%.*s\": it must be \"Name: value\"", shown,
+                        text);
     for (const char *p = text + len; *p; p++)
         if (((unsigned char)*p < 0x20 && *p != '\t') || *p == 0x7f)
-            return dlm_fail(e, DLMGR_EINVAL, "bad header \"%.*s\": its value holds a control character", shown, text);
+            return dlm_fail(e, DLMGR_EINVAL,
+                            "bad header \"%.*s\": its value holds a control character", shown, text);
     for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
         if (dlm_text_is((struct dlm_text){text, len}, ours[i]))
-            return dlm_fail(e, DLMGR_EINVAL, "header \"%.*s\" is not for you to set: dlmgr decides it", shown, text);
+            return dlm_fail(e, DLMGR_EINVAL,
+                            "header \"%.*s\" is not for you to set: dlmgr decides it", shown, text);
     return 0;
 }

@@ -23,43 +23,44 @@
 #define DLM_HEADER_LINES_MAX 1000
 
 struct dlm_content_range {
-    bool present, valid; /* invalid: syntax, last before first, last beyond total, or two that differ */
-    bool unsatisfied;    /* "bytes * / N" of a 416; only total counts */
-    int64_t start, end;  /* [start, end): end is one past the last byte */
-    int64_t total;       /* -1: "*" */
+    bool present,
+        valid; /* invalid: syntax, last before first, last beyond total, or two that differ */
+    bool unsatisfied;   /* "bytes * / N" of a 416; only total counts */
+    int64_t start, end; /* [start, end): end is one past the last byte */
+    int64_t total;      /* -1: "*" */
 };
 
 struct dlm_answer {
-    int64_t now;       /* wall ms at the request; for two-digit years and Retry-After without Date */
+    int64_t now; /* wall ms at the request; for two-digit years and Retry-After without Date */
     size_t lines, bytes; /* since the reset */
 
-    int status;        /* 0 before the first status line */
-    int http_version;  /* 10, 11, 20, 30 */
-    bool complete;     /* the blank line was seen */
-    bool folded;       /* a field that matters was continued on the next line, which HTTP forbids */
+    int status;       /* 0 before the first status line */
+    int http_version; /* 10, 11, 20, 30 */
+    bool complete;    /* the blank line was seen */
+    bool folded;      /* a field that matters was continued on the next line, which HTTP forbids */
     bool began, last_mattered, no_memory;
     unsigned seen; /* bit n: field n of the table in headers.c has come */
 
     int64_t content_length; /* -1: not said */
     bool bad_length;        /* not a number, negative, beyond 2^63, or two that differ */
     bool chunked;
-    bool transfer_coded;    /* a transfer coding other than a single chunked */
-    bool encoded;           /* a Content-Encoding other than identity */
-    bool multipart;         /* multipart/byteranges */
-    bool no_ranges;         /* Accept-Ranges: none */
+    bool transfer_coded; /* a transfer coding other than a single chunked */
+    bool encoded;        /* a Content-Encoding other than identity */
+    bool multipart;      /* multipart/byteranges */
+    bool no_ranges;      /* Accept-Ranges: none */
     bool www_authenticate;
     struct dlm_content_range range;
 
-    char etag[DLM_VALIDATOR_SIZE];          /* as on the wire; "" none */
-    bool bad_etag;                          /* there is one, but malformed, over-long, or two that differ */
+    char etag[DLM_VALIDATOR_SIZE]; /* as on the wire; "" none */
+    bool bad_etag;                 /* there is one, but malformed, over-long, or two that differ */
     char last_modified[DLM_VALIDATOR_SIZE]; /* as on the wire, and a date that can be read; "" none */
     int64_t last_modified_at, date_at;      /* seconds since 1970; INT64_MIN unknown */
     int64_t retry_after_s;                  /* -1: not said as seconds */
     int64_t retry_after_at;                 /* seconds since 1970; INT64_MIN: not said as a date */
 
-    char *location;                /* as on the wire; NULL none or over DLM_LOCATION_MAX */
-    char filename[DLM_NAME_SIZE];  /* safe; "": the server names none */
-    char digest[DLM_DIGEST_SIZE];  /* of the whole file, "sha-256=HEX" or "sha-512=HEX"; "" none (RFC 9530) */
+    char *location;               /* as on the wire; NULL none or over DLM_LOCATION_MAX */
+    char filename[DLM_NAME_SIZE]; /* safe; "": the server names none */
+    char digest[DLM_DIGEST_SIZE]; /* of the whole file, "sha-256=HEX" or "sha-512=HEX"; "" none (RFC 9530) */
 };
 
 /* Empty it for a new request; frees what it held, so it must be zeroed or reset before the first time. */

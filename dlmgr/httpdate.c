@@ -78,12 +78,25 @@ static size_t read_field(char code, const char *p, size_t left, struct fields *f
         value = digits(p, need);
     switch (code) {
     case 'd':
-    case 'e': f->day = value; break;
-    case 'H': f->hour = value; break;
-    case 'M': f->minute = value; break;
-    case 'S': f->second = value; break;
-    case 'y': f->short_year = true; f->year = value; break;
-    case 'Y': f->year = value; break;
+    case 'e':
+        f->day = value;
+        break;
+    case 'H':
+        f->hour = value;
+        break;
+    case 'M':
+        f->minute = value;
+        break;
+    case 'S':
+        f->second = value;
+        break;
+    case 'y':
+        f->short_year = true;
+        f->year = value;
+        break;
+    case 'Y':
+        f->year = value;
+        break;
     }
     return value < 0 ? 0 : need;
 }
@@ -153,7 +166,8 @@ bool dlm_http_date(const char *text, size_t len, int64_t now_ms, int64_t *ret_se
         else if (f.year <= now - 50)
             f.year += 100;
     }
-    if (f.day < 1 || f.day > days_of(f.year, f.month) || f.hour > 23 || f.minute > 59 || f.second > 60)
+    if (f.day < 1 || f.day > days_of(f.year, f.month) || f.hour > 23 || f.minute > 59 ||
+        f.second > 60)
         return false;
     days = days_before(f.year) + f.day - 1;
     for (int m = 0; m < f.month; m++)

@@ -22,10 +22,10 @@
 static const struct {
     uint32_t first, last;
 } dropped[] = {
-    {0x00, 0x1f},       {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},
-    {0x115f, 0x1160},   {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},
-    {0x2060, 0x206f},   {0x3164, 0x3164},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},
-    {0xfffe, 0xffff},   {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+    {0x00, 0x1f},     {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},
+    {0x115f, 0x1160}, {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},
+    {0x2060, 0x206f}, {0x3164, 0x3164},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},
+    {0xfffe, 0xffff}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 };
 
 static bool is_dropped(uint32_t c)
@@ -41,7 +41,12 @@ static size_t decode_utf8(const char *s, size_t len, uint32_t *ret_c)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     unsigned char first = (unsigned char)s[0];
-    size_t n = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    size_t n = first < 0x80   ? 1
+               : first < 0xc2 ? 0
+               : first < 0xe0 ? 2
+               : first < 0xf0 ? 3
+               : first < 0xf5 ? 4
+                              : 0;
     uint32_t c = n == 1 ? first : first & (0x7fu >> n);
 
     if (n == 0 || n > len)
@@ -99,7 +104,8 @@ static void fit(const char *name, size_t len, const char *insert, char out[DLM_N
     size_t suffix = suffix_start(name, len);
     size_t stem = cut_length(name, suffix, DLM_NAME_MAX - strlen(insert) - (len - suffix));
 
-    snprintf(out, DLM_NAME_SIZE, "%.*s%s%.*s", (int)stem, name, insert, (int)(len - suffix), name + suffix);
+    snprintf(out, DLM_NAME_SIZE, "%.*s%s%.*s", (int)stem, name, insert, (int)(len - suffix),
+             name + suffix);
 }
 
 /* Of a very long text the two ends; returns the new length. */
@@ -239,7 +245,8 @@ int dlm_name_out_ok(const char *out, dlmgr_error *e)
     if (!out[0])
         return dlm_fail(e, DLMGR_EINVAL, "the output name is empty");
     if (out[0] == '/')
-        return dlm_fail(e, DLMGR_EINVAL, "bad output name \"%.200s\": it must be relative to the directory", out);
+        return dlm_fail(e, DLMGR_EINVAL,
+                        "bad output name \"%.200s\": it must be relative to the directory", out);
     if (strlen(out) >= PATH_MAX)
         return dlm_fail(e, DLMGR_EINVAL, "bad output name \"%.200s...\": it is too long", out);
     for (const char *c = out; *c; c++)

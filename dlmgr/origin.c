@@ -16,24 +16,25 @@ struct prefix {
 };
 
 static const struct prefix private4[] = {
-    {{0}, 8},             {{10}, 8},           {{100, 64}, 10},    {{127}, 8},      {{169, 254}, 16},
-    {{172, 16}, 12},      {{192, 0, 0}, 24},   {{192, 0, 2}, 24},  {{192, 168}, 16}, {{198, 18}, 15},
-    {{198, 51, 100}, 24}, {{203, 0, 113}, 24}, {{224}, 4},         {{240}, 4},
+    {{0}, 8},         {{10}, 8},       {{100, 64}, 10},      {{127}, 8},
+    {{169, 254}, 16}, {{172, 16}, 12}, {{192, 0, 0}, 24},    {{192, 0, 2}, 24},
+    {{192, 168}, 16}, {{198, 18}, 15}, {{198, 51, 100}, 24}, {{203, 0, 113}, 24},
+    {{224}, 4},       {{240}, 4},
 };
 
 static const struct prefix private6[] = {
-    {{0}, 96},                      /* unspecified, loopback, and the old IPv4-compatible form */
+    {{0}, 96},                         /* unspecified, loopback, and the old IPv4-compatible form */
     {{0, 0x64, 0xff, 0x9b, 0, 1}, 48}, /* local NAT64 */
-    {{0x01}, 64},                   /* discard */
-    {{0x20, 0x01, 0, 0}, 32},       /* Teredo hides its IPv4 address */
-    {{0x20, 0x01, 0, 2}, 48},       /* benchmarks */
-    {{0x20, 0x01, 0x0d, 0xb8}, 32}, /* documentation */
-    {{0x3f, 0xff}, 20},             /* documentation */
-    {{0x5f, 0x00}, 16},             /* segment routing */
-    {{0xfc}, 7},                    /* unique local */
-    {{0xfe, 0x80}, 10},             /* link-local */
-    {{0xfe, 0xc0}, 10},             /* site-local */
-    {{0xff}, 8},                    /* multicast */
+    {{0x01}, 64},                      /* discard */
+    {{0x20, 0x01, 0, 0}, 32},          /* Teredo hides its IPv4 address */
+    {{0x20, 0x01, 0, 2}, 48},          /* benchmarks */
+    {{0x20, 0x01, 0x0d, 0xb8}, 32},    /* documentation */
+    {{0x3f, 0xff}, 20},                /* documentation */
+    {{0x5f, 0x00}, 16},                /* segment routing */
+    {{0xfc}, 7},                       /* unique local */
+    {{0xfe, 0x80}, 10},                /* link-local */
+    {{0xfe, 0xc0}, 10},                /* site-local */
+    {{0xff}, 8},                       /* multicast */
 };
 
 /* IPv6 that stands for the IPv4 address at this byte. */

@@ -166,8 +166,7 @@ static bool cut_active(const struct file *f, int wanted, struct dlm_cut *ret)
 }
 
 bool dlm_plan_next(const struct dlm_block *blocks, size_t n_blocks, int64_t total,
-                   const struct dlm_segment *active, int n_active, int wanted,
-                   struct dlm_cut *ret)
+                   const struct dlm_segment *active, int n_active, int wanted, struct dlm_cut *ret)
 {
     struct file f = {blocks, n_blocks, total < 0 ? TO_THE_END : total, active, n_active};
     int64_t start, end;

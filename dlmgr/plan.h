@@ -12,8 +12,9 @@
 #include "dlmgr/base.h"
 
 #define DLM_BLOCK MIB(1)
-#define DLM_PIECE_MIN MIB(4)       /* no connection is opened for less when that means cutting */
-#define DLM_SPLIT_OVER MIB(16)     /* larger files get DLM_SPLIT_DEFAULT connections when nothing was asked */
+#define DLM_PIECE_MIN MIB(4) /* no connection is opened for less when that means cutting */
+#define DLM_SPLIT_OVER                                                                             \
+    MIB(16) /* larger files get DLM_SPLIT_DEFAULT connections when nothing was asked */
 #define DLM_SPLIT_DEFAULT 4
 #define DLM_CONNECTIONS_MAX 16
 
@@ -38,8 +39,7 @@ struct dlm_cut {
  * among those wanted; then the biggest active remainder is split at a block boundary. An unknown total (-1) is never split.
  */
 bool dlm_plan_next(const struct dlm_block *blocks, size_t n_blocks, int64_t total,
-                   const struct dlm_segment *active, int n_active, int wanted,
-                   struct dlm_cut *ret);
+                   const struct dlm_segment *active, int n_active, int wanted, struct dlm_cut *ret);
 
 /*
  * How many connections a file should have. asked 0: the default. strong: its validator is, and ranges work. restarts: times that it

@@ -26,10 +26,13 @@ static const struct row {
 #define LOCAL(code) DLM_FAIL, DLMGR_CLASS_LOCAL, code
 #define AUTH DLM_FAIL, DLMGR_CLASS_NEEDS_AUTH, DLM_EXIT_AUTH
 #define POLICY DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP
-    {CURLE_UNSUPPORTED_PROTOCOL, NULL, PERMANENT(DLM_EXIT_HTTP), "the server does not speak HTTP/1 or later"},
+    {CURLE_UNSUPPORTED_PROTOCOL, NULL, PERMANENT(DLM_EXIT_HTTP),
+     "the server does not speak HTTP/1 or later"},
     {CURLE_URL_MALFORMAT, NULL, PERMANENT(DLM_EXIT_HTTP), "the URL cannot be used"},
-    {CURLE_COULDNT_RESOLVE_PROXY, NULL, TRANSIENT(DLM_EXIT_RESOLVE), "the proxy's name cannot be resolved"},
-    {CURLE_COULDNT_RESOLVE_HOST, NULL, TRANSIENT(DLM_EXIT_RESOLVE), "the server's name cannot be resolved"},
+    {CURLE_COULDNT_RESOLVE_PROXY, NULL, TRANSIENT(DLM_EXIT_RESOLVE),
+     "the proxy's name cannot be resolved"},
+    {CURLE_COULDNT_RESOLVE_HOST, NULL, TRANSIENT(DLM_EXIT_RESOLVE),
+     "the server's name cannot be resolved"},
     {CURLE_COULDNT_CONNECT, NULL, TRANSIENT(DLM_EXIT_NETWORK), "no connection to the server"},
     {CURLE_WEIRD_SERVER_REPLY, NULL, PERMANENT(DLM_EXIT_HTTP), "the answer is not valid HTTP"},
     {CURLE_REMOTE_ACCESS_DENIED, NULL, AUTH, "access denied"},
@@ -41,13 +44,16 @@ static const struct row {
     {CURLE_OUT_OF_MEMORY, NULL, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory"},
     {CURLE_OPERATION_TIMEDOUT, NULL, TRANSIENT(DLM_EXIT_TIMEOUT), "the server is too slow"},
     {CURLE_RANGE_ERROR, NULL, PERMANENT(DLM_EXIT_NO_RESUME), "the server cannot continue a download"},
-    {CURLE_BAD_DOWNLOAD_RESUME, NULL, PERMANENT(DLM_EXIT_NO_RESUME), "the server cannot continue a download"},
+    {CURLE_BAD_DOWNLOAD_RESUME, NULL, PERMANENT(DLM_EXIT_NO_RESUME),
+     "the server cannot continue a download"},
     {CURLE_SSL_CONNECT_ERROR, "SSL_connect: ", TRANSIENT(DLM_EXIT_NETWORK),
      "the connection broke while TLS was set up"},
     {CURLE_SSL_CONNECT_ERROR, NULL, PERMANENT(DLM_EXIT_HTTP), "no TLS that both sides accept"},
     {CURLE_TOO_MANY_REDIRECTS, NULL, PERMANENT(DLM_EXIT_REDIRECTS), "too many redirects"},
-    {CURLE_INTERFACE_FAILED, NULL, TRANSIENT(DLM_EXIT_NETWORK), "the network interface cannot be used"},
-    {CURLE_GOT_NOTHING, NULL, TRANSIENT(DLM_EXIT_NETWORK), "the server closed the connection without an answer"},
+    {CURLE_INTERFACE_FAILED, NULL, TRANSIENT(DLM_EXIT_NETWORK),
+     "the network interface cannot be used"},
+    {CURLE_GOT_NOTHING, NULL, TRANSIENT(DLM_EXIT_NETWORK),
+     "the server closed the connection without an answer"},
     {CURLE_SSL_ENGINE_NOTFOUND, NULL, LOCAL(DLM_EXIT_IO), "the TLS engine cannot be used"},
     {CURLE_SSL_ENGINE_SETFAILED, NULL, LOCAL(DLM_EXIT_IO), "the TLS engine cannot be used"},
     {CURLE_SEND_ERROR, NULL, TRANSIENT(DLM_EXIT_NETWORK), "the connection broke"},
@@ -56,15 +62,20 @@ static const struct row {
     {CURLE_SSL_CIPHER, NULL, PERMANENT(DLM_EXIT_HTTP), "no TLS cipher that both sides accept"},
     {CURLE_PEER_FAILED_VERIFICATION, NULL, PERMANENT(DLM_EXIT_HTTP),
      "the server's certificate cannot be trusted; --cacert names another authority"},
-    {CURLE_BAD_CONTENT_ENCODING, NULL, PERMANENT(DLM_EXIT_HTTP), "the body has a coding that was not asked for"},
+    {CURLE_BAD_CONTENT_ENCODING, NULL, PERMANENT(DLM_EXIT_HTTP),
+     "the body has a coding that was not asked for"},
     {CURLE_FILESIZE_EXCEEDED, NULL, POLICY, "the file is larger than allowed"},
     {CURLE_USE_SSL_FAILED, NULL, PERMANENT(DLM_EXIT_HTTP), "TLS cannot be used with this server"},
     {CURLE_LOGIN_DENIED, NULL, AUTH, "user or password is wrong"},
-    {CURLE_SSL_CACERT_BADFILE, NULL, LOCAL(DLM_EXIT_IO), "the file of certificate authorities cannot be read"},
-    {CURLE_SSL_CRL_BADFILE, NULL, LOCAL(DLM_EXIT_IO), "the certificate revocation list cannot be read"},
-    {CURLE_SSL_ISSUER_ERROR, NULL, PERMANENT(DLM_EXIT_HTTP), "the server's certificate has the wrong issuer"},
+    {CURLE_SSL_CACERT_BADFILE, NULL, LOCAL(DLM_EXIT_IO),
+     "the file of certificate authorities cannot be read"},
+    {CURLE_SSL_CRL_BADFILE, NULL, LOCAL(DLM_EXIT_IO),
+     "the certificate revocation list cannot be read"},
+    {CURLE_SSL_ISSUER_ERROR, NULL, PERMANENT(DLM_EXIT_HTTP),
+     "the server's certificate has the wrong issuer"},
     {CURLE_SSL_PINNEDPUBKEYNOTMATCH, NULL, POLICY, "the server's key is not the one that was pinned"},
-    {CURLE_SSL_INVALIDCERTSTATUS, NULL, PERMANENT(DLM_EXIT_HTTP), "the server's certificate was revoked"},
+    {CURLE_SSL_INVALIDCERTSTATUS, NULL, PERMANENT(DLM_EXIT_HTTP),
+     "the server's certificate was revoked"},
     {CURLE_HTTP2_STREAM, NULL, TRANSIENT(DLM_EXIT_NETWORK), "the server broke the HTTP/2 stream off"},
     {CURLE_AUTH_ERROR, NULL, AUTH, "authentication failed"},
     {CURLE_HTTP3, NULL, TRANSIENT(DLM_EXIT_NETWORK), "the HTTP/3 connection broke"},
@@ -94,7 +105,10 @@ static const struct {
     int os_errno;
     struct row row;
 } errno_rows[] = {
-#define SHORT(what) {0, NULL, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, what}
+#define SHORT(what)                                                                                \
+    {                                                                                              \
+        0, NULL, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, what                               \
+    }
     {EMFILE, SHORT("this process has no file descriptor left")},
     {ENFILE, SHORT("this machine has no file descriptor left")},
     {ENOBUFS, SHORT("this machine has no buffer left")},
@@ -123,8 +137,12 @@ void dlm_verdict_curl(const struct dlm_trouble *trouble, struct dlm_verdict *ret
     const struct row *row = find_row(trouble);
     bool more = trouble->detail && trouble->detail[0];
 
-    *ret = (struct dlm_verdict){
-        .action = row->action, .class_ = row->class_, .code = row->code, .length = -1, .total = -1, .wait_ms = -1};
-    snprintf(ret->text, sizeof(ret->text), "%s%s%.150s%s", row->says, more ? " (" : "", more ? trouble->detail : "",
-             more ? ")" : "");
+    *ret = (struct dlm_verdict){.action = row->action,
+                                .class_ = row->class_,
+                                .code = row->code,
+                                .length = -1,
+                                .total = -1,
+                                .wait_ms = -1};
+    snprintf(ret->text, sizeof(ret->text), "%s%s%.150s%s", row->says, more ? " (" : "",
+             more ? trouble->detail : "", more ? ")" : "");
 }

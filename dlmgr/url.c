@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * url.c - reading, following and redacting URLs: see url.h.
+ * url.c - reading and following URLs: see url.h.
  *
  * The text is cut at fixed places only,
  *
@@ -27,16 +27,6 @@ struct span {
 
 struct parts {
     struct span scheme, user, host, rest;
-};
-
-/* Query parameters whose values open a door; compared without case, percent-decoded. */
-static const char *const secret_names[] = {
-    "access_token", "accesskeyid", "api_key", "api-key", "apikey", "auth", "auth_token", "authorization",
-    "awsaccesskeyid", "client_secret", "googleaccessid", "hdnea", "hdnts", "id_token", "jwt",
-    "key-pair-id", "ossaccesskeyid", "passwd", "password", "policy", "private_token", "refresh_token", "secret",
-    "security-token", "sig", "sign", "signature", "token", "__gda__", "__token__", "x-amz-credential",
-    "x-amz-security-token", "x-amz-signature", "x-goog-credential", "x-goog-signature",
-    "x-oss-credential", "x-oss-security-token", "x-oss-signature", "q-signature",
 };
 
 static bool span_is(struct span s, const char *word)
@@ -321,67 +311,4 @@ int dlm_url_redirect(const struct dlm_url *from, const char *location, struct dl
     *ret = u;
     u = (struct dlm_url){0};
     return 0;
-}
-
-/* ---- Redaction ------------------------------------------------------------------------------ */
-
-static bool is_secret(struct span name)
-{
-    size_t len;
-    CLEANUP_FREE char *plain = span_decode(name, &len);
-
-    if (!plain)
-        return true;
-    for (size_t i = 0; i < ARRAY_SIZE(secret_names); i++)
-        if (strcasecmp(plain, secret_names[i]) == 0)
-            return true;
-    return false;
-}
-
-/* One name=value up to the next separator; returns where that is. */
-static const char *redact_parameter(const char *p, struct dlm_buf *b, bool *found)
-{
-    size_t len = strcspn(p, "&;?#"), name = strcspn(p, "=&;?#");
-
-    if (name + 1 < len && is_secret((struct span){p, name})) {
-        *found = true;
-        dlm_buf_add(b, p, name + 1);
-        dlm_buf_puts(b, "***");
-    } else {
-        dlm_buf_add(b, p, len);
-    }
-    return p + len;
-}
-
-char *dlm_url_redact(const char *text, bool *ret_had_secret)
-{
-    CLEANUP_BUF struct dlm_buf b = {0};
-    size_t start = strncmp(text, "//", 2) == 0 ? 2 : scheme_length(text);
-    const char *host, *end, *at;
-    bool found = false;
-    char *shown;
-
-    if (strncmp(text + start, "://", 3) == 0)
-        start += 3;
-    else if (start != 2)
-        start = 0;
-    host = text + start;
-    end = host + strcspn(host, "/?#");
-    at = memrchr(host, '@', (size_t)(end - host));
-    dlm_buf_add(&b, text, start);
-    if (at && at > host) {
-        found = true;
-        dlm_buf_puts(&b, "***");
-        host = at;
-    }
-    end = host + strcspn(host, "?#");
-    dlm_buf_add(&b, host, (size_t)(end - host));
-    while (*end) {
-        dlm_buf_add(&b, end, 1);
-        end = redact_parameter(end + 1, &b, &found);
-    }
-    shown = dlm_buf_take(&b);
-    if (shown && ret_had_secret)
-        *ret_had_secret = found;
-    return shown;
 }

@@ -41,11 +41,13 @@ static const struct row {
 #define PERMANENT DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP
 #define NO_SUCH DLMGR_CLASS_PERMANENT, DLM_EXIT_NOT_FOUND
 #define AUTH DLMGR_CLASS_NEEDS_AUTH, DLM_EXIT_AUTH
-    {101, "Switching Protocols", FAIL, PERMANENT, "the server changes the protocol though nobody asked"},
+    {101, "Switching Protocols", FAIL, PERMANENT,
+     "the server changes the protocol though nobody asked"},
     {200, "OK", WHOLE, 0, 0, NULL},
     {201, "Created", FAIL, PERMANENT, "not an answer to a download; check the URL"},
     {202, "Accepted", FAIL, PERMANENT, "the file is not ready yet; retry later"},
-    {203, "Non-Authoritative", FAIL, PERMANENT, "a proxy on the way has changed the file; try without it"},
+    {203, "Non-Authoritative", FAIL, PERMANENT,
+     "a proxy on the way has changed the file; try without it"},
     {204, "No Content", FAIL, PERMANENT, "the server has no file to send; check the URL"},
     {205, "Reset Content", FAIL, PERMANENT, "the server has no file to send; check the URL"},
     {206, "Partial Content", PART, 0, 0, NULL},
@@ -56,15 +58,19 @@ static const struct row {
     {304, "Not Modified", FAIL, PERMANENT, "the server believes that we have the file already"},
     {307, "Temporary Redirect", REDIRECT, 0, 0, NULL},
     {308, "Permanent Redirect", REDIRECT, 0, 0, NULL},
-    {400, "Bad Request", FAIL, PERMANENT, "the server does not understand the request; check the URL and headers"},
+    {400, "Bad Request", FAIL, PERMANENT,
+     "the server does not understand the request; check the URL and headers"},
     {401, "Unauthorized", STALE, AUTH, "user and password are missing or wrong; give them and retry"},
-    {403, "Forbidden", STALE, AUTH, "the server denies access; a signed link may have expired: set a new URL"},
+    {403, "Forbidden", STALE, AUTH,
+     "the server denies access; a signed link may have expired: set a new URL"},
     {404, "Not Found", FAIL, NO_SUCH, "the server has no such file; check the URL"},
     {405, "Method Not Allowed", FAIL, PERMANENT, "the server does not allow downloads of this URL"},
-    {407, "Proxy Authentication Required", FAIL, AUTH, "the proxy wants a user and password in its URL"},
+    {407, "Proxy Authentication Required", FAIL, AUTH,
+     "the proxy wants a user and password in its URL"},
     {408, "Request Timeout", WAIT, TRANSIENT, "the server waited too long for the request"},
     {410, "Gone", STALE, NO_SUCH, "the file was removed, or the link has expired: set a new URL"},
-    {412, "Precondition Failed", PRECONDITION, PERMANENT, "the server refuses over a condition that was not made"},
+    {412, "Precondition Failed", PRECONDITION, PERMANENT,
+     "the server refuses over a condition that was not made"},
     {416, "Range Not Satisfiable", BEYOND, 0, 0, NULL},
     {421, "Misdirected Request", WAIT, TRANSIENT, "the server wants a new connection"},
     {425, "Too Early", WAIT, TRANSIENT, "the server wants the request again later"},
@@ -75,13 +81,18 @@ static const struct row {
     {502, "Bad Gateway", WAIT, TRANSIENT, "a gateway cannot reach the server"},
     {503, "Service Unavailable", WAIT, TRANSIENT, "the server is overloaded or being maintained"},
     {504, "Gateway Timeout", WAIT, TRANSIENT, "a gateway cannot reach the server"},
-    {505, "HTTP Version Not Supported", FAIL, PERMANENT, "the server does not speak our version of HTTP"},
+    {505, "HTTP Version Not Supported", FAIL, PERMANENT,
+     "the server does not speak our version of HTTP"},
     {506, "Variant Also Negotiates", FAIL, PERMANENT, "the server is configured wrongly"},
     {507, "Insufficient Storage", WAIT, TRANSIENT, "the server has no room"},
     {508, "Loop Detected", FAIL, PERMANENT, "the server is configured wrongly"},
     {510, "Not Extended", FAIL, PERMANENT, "the server wants an extension of HTTP"},
-    {511, "Network Authentication Required", FAIL, AUTH, "this network wants a login first; open a browser"},
-}, others[] = {
+    {511, "Network Authentication Required", FAIL, AUTH,
+     "this network wants a login first; open a browser"},
+};
+
+/* The rest, by hundreds. */
+static const struct row others[] = {
     {0, "", FAIL, PERMANENT, "the server does not speak HTTP"},
     {100, "", FAIL, PERMANENT, "the answer never comes to an end"},
     {200, "", FAIL, PERMANENT, "not an answer to a download; check the URL"},
@@ -108,8 +119,8 @@ void dlm_status_text(int status, char out[64])
 
 /* ---- Ways to end ---------------------------------------------------------------------------- */
 
-static void end(const struct question *q, struct dlm_verdict *v, enum dlm_action action, int class_, int code,
-                const char *says)
+static void end(const struct question *q, struct dlm_verdict *v, enum dlm_action action, int class_,
+                int code, const char *says)
 {
     char status[64];
 
@@ -171,7 +182,8 @@ static bool refuse_size(const struct question *q, struct dlm_verdict *v, int64_t
     if (total > DLM_SIZE_MAX) {
         refuse(q, v, "the server promises more bytes than a file can have");
     } else if (q->rules && q->rules->max_size > 0 && total > q->rules->max_size) {
-        snprintf(says, sizeof(says), "the file has %lld bytes, more than --max-size allows", (long long)total);
+        snprintf(says, sizeof(says), "the file has %lld bytes, more than --max-size allows",
+                 (long long)total);
         end(q, v, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, says);
     } else if (q->rules && q->rules->require_length && total < 0) {
         end(q, v, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP,
@@ -184,7 +196,8 @@ static bool refuse_size(const struct question *q, struct dlm_verdict *v, int64_t
 
 static bool can_range(const struct question *q, int64_t total)
 {
-    return total >= 0 && dlm_validator_is_strong(q->validator) && !q->answer->no_ranges && !q->answer->encoded;
+    return total >= 0 && dlm_validator_is_strong(q->validator) && !q->answer->no_ranges &&
+           !q->answer->encoded;
 }
 
 static void judge_whole(const struct question *q, struct dlm_verdict *v)
@@ -199,11 +212,13 @@ static void judge_whole(const struct question *q, struct dlm_verdict *v)
         return;
     v->length = v->total = total;
     v->ranges = can_range(q, total) && !ignored;
-    v->unverified = total < 0 && !a->chunked && a->http_version < 20 && !h->digest_given && !a->digest[0];
+    v->unverified = total < 0 && !a->chunked && a->http_version < 20 && !h->digest_given &&
+                    !a->digest[0];
     if (h->first || (same && h->bytes == 0))
         return;
     end(q, v, DLM_RESTART, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NO_RESUME,
-        same ? "the server sends the whole file again instead of the rest" : "the file has changed on the server");
+        same ? "the server sends the whole file again instead of the rest"
+             : "the file has changed on the server");
     v->usable = true;
     v->changed = !same;
 }
@@ -255,7 +270,8 @@ static void judge_part(const struct question *q, struct dlm_verdict *v)
         return no_ranges(q, v, "Content-Length and Content-Range disagree");
     if (r->start > 0 && !dlm_may_continue(q->have))
         return no_ranges(q, v, "nothing proves that this is a part of the same file");
-    if (refuse_size(q, v, r->total >= 0 ? r->total : MAX(r->end, q->have->first ? -1 : q->have->total)))
+    if (refuse_size(q, v,
+                    r->total >= 0 ? r->total : MAX(r->end, q->have->first ? -1 : q->have->total)))
         return;
     v->offset = r->start;
     v->overlong = asked->end >= 0 && r->end > asked->end;
@@ -311,11 +327,21 @@ void dlm_verdict_answer(const struct dlm_asked *asked, const struct dlm_have *ha
 
     dlm_answer_validator(answer, q.validator);
     switch (row->kind) {
-    case WHOLE: judge_whole(&q, &v); break;
-    case PART: judge_part(&q, &v); break;
-    case BEYOND: judge_beyond(&q, &v); break;
-    case REDIRECT: judge_redirect(&q, &v); break;
-    case STALE: judge_stale(&q, row, &v); break;
+    case WHOLE:
+        judge_whole(&q, &v);
+        break;
+    case PART:
+        judge_part(&q, &v);
+        break;
+    case BEYOND:
+        judge_beyond(&q, &v);
+        break;
+    case REDIRECT:
+        judge_redirect(&q, &v);
+        break;
+    case STALE:
+        judge_stale(&q, row, &v);
+        break;
     case PRECONDITION:
         if (asked->conditional)
             no_ranges(&q, &v, "the server refuses If-Range");
@@ -326,7 +352,9 @@ void dlm_verdict_answer(const struct dlm_asked *asked, const struct dlm_have *ha
         v.wait_ms = dlm_retry_after_clamp(dlm_answer_retry_after(answer));
         end(&q, &v, DLM_WAIT, row->class_, row->code, row->says);
         break;
-    default: end(&q, &v, DLM_FAIL, row->class_, row->code, row->says); break; /* FAIL */
+    default:
+        end(&q, &v, DLM_FAIL, row->class_, row->code, row->says);
+        break; /* FAIL */
     }
     *ret = v;
 }

@@ -22,7 +22,15 @@
 #include "dlmgr/base.h"
 #include "dlmgr/headers.h"
 
-enum dlm_action { DLM_TAKE, DLM_RESTART, DLM_COMPLETE, DLM_REDIRECT, DLM_REASK, DLM_WAIT, DLM_FAIL };
+enum dlm_action {
+    DLM_TAKE,
+    DLM_RESTART,
+    DLM_COMPLETE,
+    DLM_REDIRECT,
+    DLM_REASK,
+    DLM_WAIT,
+    DLM_FAIL
+};
 
 #define DLM_SIZE_MAX (INT64_C(1) << 50) /* a server that promises more is not believed */
 
@@ -49,16 +57,16 @@ struct dlm_asked {
     bool ranged;        /* a Range was sent */
     int64_t start, end; /* [start, end); end -1: to the end of the file */
     bool conditional;   /* with If-Range */
-    bool can_reask;     /* this URL came from a redirect, and the given URL was not asked again since */
+    bool can_reask; /* this URL came from a redirect, and the given URL was not asked again since */
 };
 
 struct dlm_have {
-    bool first;            /* nothing is recorded of this generation yet: the fields below do not count */
-    int64_t total;         /* recorded; -1 unknown */
-    int64_t bytes;         /* that are present */
+    bool first;    /* nothing is recorded of this generation yet: the fields below do not count */
+    int64_t total; /* recorded; -1 unknown */
+    int64_t bytes; /* that are present */
     const char *validator; /* recorded; NULL none */
     bool digest_given;     /* by the caller: it decides at the end */
-    bool other_source;     /* the validator was recorded from another mirror than the one that answers */
+    bool other_source; /* the validator was recorded from another mirror than the one that answers */
 };
 
 struct dlm_rules {
@@ -69,7 +77,7 @@ struct dlm_rules {
 struct dlm_verdict {
     enum dlm_action action;
     int class_; /* enum dlmgr_class; DLMGR_CLASS_NONE for TAKE, COMPLETE and REDIRECT */
-    int code;   /* enum dlm_exit: what the task's error will be if it ends here; 0 for those three */
+    int code; /* enum dlm_exit: what the task's error will be if it ends here; 0 for those three */
 
     /* TAKE, and RESTART with usable */
     int64_t offset;
@@ -85,7 +93,7 @@ struct dlm_verdict {
 
     bool given_url;  /* REASK */
     int64_t wait_ms; /* WAIT: clamped Retry-After; -1 backoff */
-    char text[256];  /* for people: what it means and the remedy; "" for TAKE, COMPLETE and REDIRECT */
+    char text[256]; /* for people: what it means and the remedy; "" for TAKE, COMPLETE and REDIRECT */
 };
 
 /* The table. rules may be NULL. */
@@ -98,10 +106,10 @@ bool dlm_may_continue(const struct dlm_have *have);
 
 /* What ended a transfer when libcurl said so. */
 struct dlm_trouble {
-    int curl;            /* CURLcode, not CURLE_OK */
-    int os_errno;        /* CURLINFO_OS_ERRNO, or 0 */
-    int proxy_status;    /* CURLINFO_HTTP_CONNECTCODE, or 0 */
-    const char *detail;  /* CURLOPT_ERRORBUFFER, may be "" or NULL */
+    int curl;           /* CURLcode, not CURLE_OK */
+    int os_errno;       /* CURLINFO_OS_ERRNO, or 0 */
+    int proxy_status;   /* CURLINFO_HTTP_CONNECTCODE, or 0 */
+    const char *detail; /* CURLOPT_ERRORBUFFER, may be "" or NULL */
 };
 
 /* WAIT or FAIL with class, code and text. */

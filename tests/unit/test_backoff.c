@@ -12,17 +12,28 @@ static void test_backoff_doubles_to_a_minute(void)
     static const struct {
         int64_t attempt, wait, cap;
     } rows[] = {
-        {1, 1000, 1000},      {2, 1000, 2000},     {3, 1000, 4000},   {6, 1000, 32000},
-        {7, 1000, 60000},     {8, 1000, 60000},    {1000, 1000, 60000}, {INT64_MAX, 1, 60000},
-        {1, 0, 0},            {50, 0, 0},          {1, -5, 0},        {0, 1000, 1000},
-        {1, 120000, 120000},  {5, 120000, 120000}, {1, 60000, 60000}, {2, 59999, 60000},
+        {1, 1000, 1000},
+        {2, 1000, 2000},
+        {3, 1000, 4000},
+        {6, 1000, 32000},
+        {7, 1000, 60000},
+        {8, 1000, 60000},
+        {1000, 1000, 60000},
+        {INT64_MAX, 1, 60000},
+        {1, 0, 0},
+        {50, 0, 0},
+        {1, -5, 0},
+        {0, 1000, 1000},
+        {1, 120000, 120000},
+        {5, 120000, 120000},
+        {1, 60000, 60000},
+        {2, 59999, 60000},
         {3, INT64_MAX, INT64_MAX - (INT64_C(1) << 31) + 1},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         test_about("row %zu", i);
-        CHECK_INT(dlm_backoff(rows[i].attempt, rows[i].wait, UINT32_MAX),
-                  rows[i].cap);
+        CHECK_INT(dlm_backoff(rows[i].attempt, rows[i].wait, UINT32_MAX), rows[i].cap);
         CHECK_INT(dlm_backoff(rows[i].attempt, rows[i].wait, 0), 0);
     }
 }

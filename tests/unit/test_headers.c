@@ -12,7 +12,8 @@
 #define NOW INT64_C(1767225600000) /* 2026-01-01 00:00:00 */
 #define SHA256_HEX "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 #define SHA256_B64 "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="
-#define SHA512_B64 "m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw=="
+#define SHA512_B64                                                                                 \
+    "m3HSJL1i83hdltRq0+o9czGb+8KJDKra4t/3JRlnPKcjI8PZm6XBHXx6zG4UuMXaDEZjR1wuXDre9G9zvN7AQw=="
 #define SHA512_HEX                                                                                 \
     "9b71d224bd62f3785d96d46ad3ea3d73319bfbc2890caadae2dff72519673ca72323c3d99ba5c11d7c7acc6e14b8" \
     "c5da0c4663475c2e5c3adef46f73bcdec043"
@@ -55,13 +56,27 @@ static void test_headers_status_line(void)
         const char *line;
         int status, version;
     } rows[] = {
-        {"HTTP/1.1 200 OK\r", 200, 11},   {"HTTP/1.0 404 Not Found", 404, 10}, {"HTTP/2 206 ", 206, 20},
-        {"HTTP/2 206", 206, 20},          {"HTTP/3 599", 599, 30},             {"HTTP/1.1  200 OK", 200, 11},
-        {"HTTP/1.1 200\tOK", 200, 11},    {"HTTP/1.1 20", 0, 0},               {"HTTP/1.1 2000", 0, 0},
-        {"HTTP/1.1 abc", 0, 0},           {"HTTP/1.1 099", 0, 0},              {"HTTP/1.1", 0, 0},
-        {"HTTP/ 200 OK", 0, 0},           {"HTTP/0.9 200 OK", 0, 0},           {"HTTP/x.1 200 OK", 0, 0},
-        {"HTTP/1.x 200 OK", 0, 0},        {"HTTP/1,1 200 OK", 0, 0},           {"HTTP/11 200 OK", 0, 0},
-        {"HTTP/", 0, 0},                  {"ICY 200 OK", 0, 0},                {"HTTP", 0, 0},
+        {"HTTP/1.1 200 OK\r", 200, 11},
+        {"HTTP/1.0 404 Not Found", 404, 10},
+        {"HTTP/2 206 ", 206, 20},
+        {"HTTP/2 206", 206, 20},
+        {"HTTP/3 599", 599, 30},
+        {"HTTP/1.1  200 OK", 200, 11},
+        {"HTTP/1.1 200\tOK", 200, 11},
+        {"HTTP/1.1 20", 0, 0},
+        {"HTTP/1.1 2000", 0, 0},
+        {"HTTP/1.1 abc", 0, 0},
+        {"HTTP/1.1 099", 0, 0},
+        {"HTTP/1.1", 0, 0},
+        {"HTTP/ 200 OK", 0, 0},
+        {"HTTP/0.9 200 OK", 0, 0},
+        {"HTTP/x.1 200 OK", 0, 0},
+        {"HTTP/1.x 200 OK", 0, 0},
+        {"HTTP/1,1 200 OK", 0, 0},
+        {"HTTP/11 200 OK", 0, 0},
+        {"HTTP/", 0, 0},
+        {"ICY 200 OK", 0, 0},
+        {"HTTP", 0, 0},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -81,7 +96,9 @@ static void test_headers_blocks(void)
     CLEANUP(dlm_answer_clear) struct dlm_answer a = {0};
 
     dlm_answer_reset(&a, NOW);
-    CHECK_INT(feed(&a, "HTTP/1.1 103 Early Hints\nETag: \"old\"\nLocation: /x\nContent-Length: 5\n\r"), 0);
+    CHECK_INT(feed(&a,
+                   "HTTP/1.1 103 Early Hints\nETag: \"old\"\nLocation: /x\nContent-Length: 5\n\r"),
+              0);
     CU_ASSERT(a.complete);
     CHECK_STR(a.location, "/x");
     CHECK_INT(feed(&a, "HTTP/2 200\ncontent-length: 7\nHTTP/1.1 404 Not: Found"), 0);
@@ -201,7 +218,8 @@ static void test_headers_content_range(void)
         {"bytes 0-99/1000\nContent-Range: bytes 0-99/*", false, false, 0, 0, 0},
         {"bytes */1000\nContent-Range: bytes 0-99/1000", false, false, 0, 0, 0},
         {"bytes 0-99/1000\nContent-Range: nonsense", false, false, 0, 0, 0},
-        {"bytes 0-9/10\nContent-Range: bytes 1-9/10\nContent-Range: bytes 0-9/10", false, false, 0, 0, 0},
+        {"bytes 0-9/10\nContent-Range: bytes 1-9/10\nContent-Range: bytes 0-9/10", false, false, 0,
+         0, 0},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -230,7 +248,7 @@ static void test_headers_content_range(void)
     }
 }
 
-#define E250                                                                                       \
+#define E250                                                                                               \
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
@@ -268,24 +286,32 @@ static void test_headers_validator(void)
          "Wed, 31 Dec 2025 23:59:59 GMT", true},
         {"Date: Thu, 01 Jan 2026 00:00:00 GMT\nLast-Modified: Wed, 31 Dec 2025 00:00:00 GMT",
          "Wed, 31 Dec 2025 00:00:00 GMT", true},
-        {"Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT", "", false},
-        {"Last-Modified: Thu, 01 Jan 2026 00:00:01 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT", "", false},
+        {"Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT", "",
+         false},
+        {"Last-Modified: Thu, 01 Jan 2026 00:00:01 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT", "",
+         false},
         {"Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT", "", false},
         {"Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nDate: soon", "", false},
         {"Last-Modified: yesterday\nDate: Thu, 01 Jan 2026 00:00:00 GMT", "", false},
         {"Date: Thu, 01 Jan 2026 00:00:00 GMT", "", false},
         {"Date: Thu, 01 Jan 2026 00:00:00 GMT\nLast-Modified: Wed, 31 Dec 2025 00:00:00 GMT\n"
-         "Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT", "Wed, 31 Dec 2025 00:00:00 GMT", true},
+         "Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT",
+         "Wed, 31 Dec 2025 00:00:00 GMT", true},
         {"Date: Thu, 01 Jan 2026 00:00:00 GMT\nLast-Modified: Wed, 31 Dec 2025 00:00:00 GMT\n"
-         "Last-Modified: Wed, 31 Dec 2025 00:00:01 GMT", "", false},
-        {"Date: Thu, 01 Jan 2026 00:00:00 GMT\nLast-Modified: x\nLast-Modified: Wed, 31 Dec 2025 00:00:01 GMT", "", false},
+         "Last-Modified: Wed, 31 Dec 2025 00:00:01 GMT",
+         "", false},
+        {"Date: Thu, 01 Jan 2026 00:00:00 GMT\nLast-Modified: x\nLast-Modified: Wed, 31 Dec 2025 00:00:01 GMT",
+         "", false},
         {"Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT\n"
-         "Date: Thu, 01 Jan 2026 00:00:00 GMT", "Wed, 31 Dec 2025 00:00:00 GMT", true},
+         "Date: Thu, 01 Jan 2026 00:00:00 GMT",
+         "Wed, 31 Dec 2025 00:00:00 GMT", true},
         {"Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT\n"
-         "Date: Thu, 01 Jan 2026 00:00:01 GMT", "", false},
+         "Date: Thu, 01 Jan 2026 00:00:01 GMT",
+         "", false},
         {"ETag: W/\"a\"\nLast-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT",
          "W/\"a\"", false},
-        {"ETag: bad\nLast-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT", "", false},
+        {"ETag: bad\nLast-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT",
+         "", false},
         {"Content-Length: 1", "", false},
     };
 
@@ -499,9 +525,10 @@ static void test_headers_flags(void)
         bool multipart, no_ranges, authenticate, folded;
     } rows[] = {
         {"X: y", "", false, false, false, false},
-        {"Content-Disposition: attachment; filename=\"../a.txt\"", "a.txt", false, false, false, false},
-        {"Content-Disposition: inline\nContent-Disposition: x; filename=b\nContent-Disposition: x; filename=c", "b",
-         false, false, false, false},
+        {"Content-Disposition: attachment; filename=\"../a.txt\"", "a.txt", false, false, false,
+         false},
+        {"Content-Disposition: inline\nContent-Disposition: x; filename=b\nContent-Disposition: x; filename=c",
+         "b", false, false, false, false},
         {"Content-Type: multipart/byteranges; boundary=x", "", true, false, false, false},
         {"Content-Type: Multipart/ByteRanges ;x", "", true, false, false, false},
         {"Content-Type: multipart/byteranges", "", true, false, false, false},
@@ -592,13 +619,27 @@ static void test_headers_check(void)
     static const struct {
         const char *text, *why;
     } rows[] = {
-        {"X-Api-Key: abc", NULL},        {"Accept:", NULL},             {"A:b\tc\xc3\xa9", NULL},
-        {"Host: other", NULL},           {"Ranger: x", NULL},           {"", "must be"},
-        {"abc", "must be"},              {": x", "must be"},            {"a b: c", "must be"},
-        {"A : b", "must be"},            {"X: a\r\nY: b", "control"},   {"X: a\nY: b", "control"},
-        {"X: \x7f", "control"},          {"X\r: y", "must be"},         {"X: \x01", "control"},
-        {"Range: bytes=0-1", "not for you"},  {"if-range: x", "not for you"}, {"ACCEPT-ENCODING: gzip", "not for you"},
-        {"Content-Length: 5", "not for you"}, {"Upgrade:", "not for you"}, {E250, "must be"},
+        {"X-Api-Key: abc", NULL},
+        {"Accept:", NULL},
+        {"A:b\tc\xc3\xa9", NULL},
+        {"Host: other", NULL},
+        {"Ranger: x", NULL},
+        {"", "must be"},
+        {"abc", "must be"},
+        {": x", "must be"},
+        {"a b: c", "must be"},
+        {"A : b", "must be"},
+        {"X: a\r\nY: b", "control"},
+        {"X: a\nY: b", "control"},
+        {"X: \x7f", "control"},
+        {"X\r: y", "must be"},
+        {"X: \x01", "control"},
+        {"Range: bytes=0-1", "not for you"},
+        {"if-range: x", "not for you"},
+        {"ACCEPT-ENCODING: gzip", "not for you"},
+        {"Content-Length: 5", "not for you"},
+        {"Upgrade:", "not for you"},
+        {E250, "must be"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -614,9 +655,36 @@ static void test_headers_check(void)
 static void test_headers_random_lines(void)
 {
     static const char *const pieces[] = {
-        "HTTP/1.1 ", "206", "\r", "Content-Range", "Content-Length", ": ", "bytes ", "0-", "99", "/", "*", "ETag",
-        "\"", "W/", "Repr-Digest", "sha-256=:", SHA256_B64, ":", ",", " ", "9223372036854775807", "Date", "Sun, 06 Nov",
-        " 1994 08:49:37 GMT", "Content-Disposition", ";filename=", "\xe9", "Retry-After", "Transfer-Encoding", "chunked",
+        "HTTP/1.1 ",
+        "206",
+        "\r",
+        "Content-Range",
+        "Content-Length",
+        ": ",
+        "bytes ",
+        "0-",
+        "99",
+        "/",
+        "*",
+        "ETag",
+        "\"",
+        "W/",
+        "Repr-Digest",
+        "sha-256=:",
+        SHA256_B64,
+        ":",
+        ",",
+        " ",
+        "9223372036854775807",
+        "Date",
+        "Sun, 06 Nov",
+        " 1994 08:49:37 GMT",
+        "Content-Disposition",
+        ";filename=",
+        "\xe9",
+        "Retry-After",
+        "Transfer-Encoding",
+        "chunked",
     };
     CLEANUP(dlm_answer_clear) struct dlm_answer a = {0};
     uint64_t seed = 7;

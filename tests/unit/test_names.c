@@ -64,20 +64,35 @@ static void test_names_safe(void)
         {R("  a b  "), "a b"},
         {R("a."), "a."},
         {R("-rf"), "-rf"},
-        {R("a\nb\tc\x7f" "d"), "abcd"},
+        {R("a\nb\tc\x7f"
+           "d"),
+         "abcd"},
         {R("a\0b"), "ab"},
         {R("\1\2\3"), "download"},
-        {R("a\xc2\x80\xc2\x9f" "b\xc2\xa0"), "ab\xc2\xa0"},
+        {R("a\xc2\x80\xc2\x9f"
+           "b\xc2\xa0"),
+         "ab\xc2\xa0"},
         {R("exe.\xe2\x80\xaegpj.scr"), "exe.gpj.scr"},
-        {R("\xe2\x81\xa6" "a\xe2\x81\xa9\xe2\x80\x8f\xd8\x9c"), "a"},
-        {R("a\xe2\x80\x8b" "b\xef\xbb\xbf" "c\xc2\xad" "d"), "abcd"},
+        {R("\xe2\x81\xa6"
+           "a\xe2\x81\xa9\xe2\x80\x8f\xd8\x9c"),
+         "a"},
+        {R("a\xe2\x80\x8b"
+           "b\xef\xbb\xbf"
+           "c\xc2\xad"
+           "d"),
+         "abcd"},
         {R(".\xe2\x80\x8b./x"), "x"},
         {R(".\xe2\x80\x8b.\xe2\x80\x8b"), "download"},
         {R("\xe2\x80\x8b.profile"), "profile"},
         {R("\xe2\x80\x8b\xf3\xa0\x80\x81"), "download"},
-        {R("a\xe2\x80\xa8" "b\xe2\x80\xa9" "c"), "abc"},
+        {R("a\xe2\x80\xa8"
+           "b\xe2\x80\xa9"
+           "c"),
+         "abc"},
         {R("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80.txt"), "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80.txt"},
-        {R("a\xff" "b"), "a_b"},
+        {R("a\xff"
+           "b"),
+         "a_b"},
         {R("a\x80"), "a_"},
         {R("\xc0\xaf\xc1\xbf"), "____"},
         {R("\xe0\x80\xaf"), "___"},
@@ -125,12 +140,23 @@ static void test_names_dropped_characters(void)
     static const struct {
         const char *raw, *want;
     } rows[] = {
-        {"x\xcd\x8f", "x"},         {"x\xcd\x8e", "x\xcd\x8e"},   {"x\xe1\x85\x9f\xe1\x85\xa0", "x"},
-        {"x\xe1\x9e\xb4", "x"},     {"x\xe1\xa0\x8e", "x"},       {"x\xe2\x80\x8a", "x\xe2\x80\x8a"},
-        {"x\xe2\x80\xaa", "x"},     {"x\xe2\x80\xaf", "x\xe2\x80\xaf"}, {"x\xe2\x81\xa0\xe2\x81\xaf", "x"},
-        {"x\xe3\x85\xa4", "x"},     {"x\xef\xbe\xa0", "x"},       {"x\xef\xbf\xb9\xef\xbf\xbb", "x"},
-        {"x\xef\xbf\xbd", "x\xef\xbf\xbd"}, {"x\xef\xbf\xbf", "x"}, {"x\xf0\x9d\x85\xb3", "x"},
-        {"x\xf3\xa0\x84\x80", "x"}, {"x\xc2\xac\xc2\xae", "x\xc2\xac\xc2\xae"},
+        {"x\xcd\x8f", "x"},
+        {"x\xcd\x8e", "x\xcd\x8e"},
+        {"x\xe1\x85\x9f\xe1\x85\xa0", "x"},
+        {"x\xe1\x9e\xb4", "x"},
+        {"x\xe1\xa0\x8e", "x"},
+        {"x\xe2\x80\x8a", "x\xe2\x80\x8a"},
+        {"x\xe2\x80\xaa", "x"},
+        {"x\xe2\x80\xaf", "x\xe2\x80\xaf"},
+        {"x\xe2\x81\xa0\xe2\x81\xaf", "x"},
+        {"x\xe3\x85\xa4", "x"},
+        {"x\xef\xbe\xa0", "x"},
+        {"x\xef\xbf\xb9\xef\xbf\xbb", "x"},
+        {"x\xef\xbf\xbd", "x\xef\xbf\xbd"},
+        {"x\xef\xbf\xbf", "x"},
+        {"x\xf0\x9d\x85\xb3", "x"},
+        {"x\xf3\xa0\x84\x80", "x"},
+        {"x\xc2\xac\xc2\xae", "x\xc2\xac\xc2\xae"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -195,7 +221,8 @@ static void test_names_from_disposition(void)
         {"Attachment; filename=example.html", "example.html"},
         {"INLINE; FILENAME= \"an example.html\"", "an example.html"},
         {"attachment; filename*= UTF-8''%e2%82%ac%20rates", "\xe2\x82\xac rates"},
-        {"attachment; filename=\"EURO rates\"; filename*=utf-8''%e2%82%ac%20rates", "\xe2\x82\xac rates"},
+        {"attachment; filename=\"EURO rates\"; filename*=utf-8''%e2%82%ac%20rates",
+         "\xe2\x82\xac rates"},
         {"attachment; filename*=utf-8''b; filename=a", "b"},
         {"attachment;filename*=UTF-8'en'a%2Fb.txt", "b.txt"},
         {"attachment; filename*=iso-8859-1'en'%A3%20rates", "\xc2\xa3 rates"},
@@ -253,7 +280,8 @@ static void test_names_from_disposition(void)
         char out[DLM_NAME_SIZE] = "untouched";
         size_t len = expand(rows[i].value, strlen(rows[i].value), value);
 
-        expand(rows[i].want ? rows[i].want : "untouched", strlen(rows[i].want ? rows[i].want : "untouched"), want);
+        expand(rows[i].want ? rows[i].want : "untouched",
+               strlen(rows[i].want ? rows[i].want : "untouched"), want);
         test_about("%s", rows[i].value);
         CHECK_INT(dlm_name_from_disposition(value, len, out), rows[i].want != NULL);
         CHECK_STR(out, want);
@@ -268,12 +296,23 @@ static void test_names_numbered(void)
         int n;
         const char *want;
     } rows[] = {
-        {"a.txt", 0, "a.txt"},        {"a.txt", 1, "a.1.txt"},       {"a.tar.gz", 2, "a.2.tar.gz"},
-        {"a", 3, "a.3"},              {"tar.gz", 1, "tar.1.gz"},     {".tar.gz", 1, ".tar.1.gz"},
-        {"a.tar", 1, "a.1.tar"},      {".bashrc", 1, ".bashrc.1"},   {"a.", 1, "a..1"},
-        {"a.b.c", 1, "a.b.1.c"},      {"a.1.txt", 1, "a.1.1.txt"},   {"a.txt", 2147483647, "a.2147483647.txt"},
-        {"a.txt", -1, "a.txt"},       {"{255}x", 1, "{253}x.1"},     {"{251}x.txt", 10, "{248}x.10.txt"},
-        {"{248}x.tar.gz", 1, "{246}x.1.tar.gz"},  {"{127}\xc3\xa9x", 1, "{126}\xc3\xa9.1"},
+        {"a.txt", 0, "a.txt"},
+        {"a.txt", 1, "a.1.txt"},
+        {"a.tar.gz", 2, "a.2.tar.gz"},
+        {"a", 3, "a.3"},
+        {"tar.gz", 1, "tar.1.gz"},
+        {".tar.gz", 1, ".tar.1.gz"},
+        {"a.tar", 1, "a.1.tar"},
+        {".bashrc", 1, ".bashrc.1"},
+        {"a.", 1, "a..1"},
+        {"a.b.c", 1, "a.b.1.c"},
+        {"a.1.txt", 1, "a.1.1.txt"},
+        {"a.txt", 2147483647, "a.2147483647.txt"},
+        {"a.txt", -1, "a.txt"},
+        {"{255}x", 1, "{253}x.1"},
+        {"{251}x.txt", 10, "{248}x.10.txt"},
+        {"{248}x.tar.gz", 1, "{246}x.1.tar.gz"},
+        {"{127}\xc3\xa9x", 1, "{126}\xc3\xa9.1"},
         {"{255}\x80", 1, "{250}\x80.1"},
     };
     char name[1024], want[1024];
@@ -322,13 +361,13 @@ static void test_names_out(void)
     static const struct {
         const char *out, *why;
     } rows[] = {
-        {"a", NULL},           {"a/b/c.txt", NULL},     {".hidden", NULL},      {"...", NULL},
-        {"..a/.b", NULL},      {"a b\\c", NULL},        {"\xff\xfe", NULL},     {"{255}x", NULL},
-        {"a/{255}x/b", NULL},  {"-", NULL},             {"", "is empty"},       {"/a", "relative"},
-        {"/", "relative"},     {"..", "\"..\""},        {"../a", "\"..\""},     {"a/../b", "\"..\""},
-        {"a/..", "\"..\""},    {".", "\".\""},          {"./a", "\".\""},       {"a/./b", "\".\""},
-        {"a/", "empty"},       {"a//b", "empty"},       {"a\nb", "control"},    {"a\x7f", "control"},
-        {"{256}x", "255"},     {"a/{256}x", "255"},     {"{5000}x", "too long"}, {"a\x1f/b", "control"},
+        {"a", NULL},          {"a/b/c.txt", NULL}, {".hidden", NULL},       {"...", NULL},
+        {"..a/.b", NULL},     {"a b\\c", NULL},    {"\xff\xfe", NULL},      {"{255}x", NULL},
+        {"a/{255}x/b", NULL}, {"-", NULL},         {"", "is empty"},        {"/a", "relative"},
+        {"/", "relative"},    {"..", "\"..\""},    {"../a", "\"..\""},      {"a/../b", "\"..\""},
+        {"a/..", "\"..\""},   {".", "\".\""},      {"./a", "\".\""},        {"a/./b", "\".\""},
+        {"a/", "empty"},      {"a//b", "empty"},   {"a\nb", "control"},     {"a\x7f", "control"},
+        {"{256}x", "255"},    {"a/{256}x", "255"}, {"{5000}x", "too long"}, {"a\x1f/b", "control"},
     };
     static char out[6000];
 
@@ -359,7 +398,8 @@ static void test_names_percent_decode(void)
 /* Any bytes at all: one component, UTF-8, 1 to 255 bytes, no dot at its start; and safe already means unchanged. */
 static void test_names_random_bytes(void)
 {
-    static const char pieces[] = "./\\ \x80\xe2\x82\xac\xc3\xa9\xef\xbb\xbf.tar.gz\x01%\"';=filename*UTF-8";
+    static const char pieces[] =
+        "./\\ \x80\xe2\x82\xac\xc3\xa9\xef\xbb\xbf.tar.gz\x01%\"';=filename*UTF-8";
     uint64_t seed = 1;
 
     for (unsigned round = 0; round < 50000; round++) {
@@ -376,7 +416,8 @@ static void test_names_random_bytes(void)
             dlm_name_safe(raw, len, out);
         dlm_name_safe(out, strlen(out), again);
         test_about("round %u: %s", round, out);
-        CU_ASSERT_FATAL(out[0] != '\0' && out[0] != '.' && out[0] != ' ' && !strpbrk(out, "/\\\x01\x7f"));
+        CU_ASSERT_FATAL(out[0] != '\0' && out[0] != '.' && out[0] != ' ' &&
+                        !strpbrk(out, "/\\\x01\x7f"));
         CU_ASSERT_FATAL(strlen(out) <= DLM_NAME_MAX && dlm_is_utf8(out, strlen(out)));
         if (out[strlen(out) - 1] != ' ')
             CU_ASSERT_FATAL(strcmp(out, again) == 0);
@@ -384,14 +425,10 @@ static void test_names_random_bytes(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_names_safe),
-    TEST(test_names_dropped_characters),
-    TEST(test_names_from_url),
-    TEST(test_names_from_disposition),
-    TEST(test_names_numbered),
-    TEST(test_names_part),
-    TEST(test_names_out),
-    TEST(test_names_percent_decode),
+    TEST(test_names_safe),         TEST(test_names_dropped_characters),
+    TEST(test_names_from_url),     TEST(test_names_from_disposition),
+    TEST(test_names_numbered),     TEST(test_names_part),
+    TEST(test_names_out),          TEST(test_names_percent_decode),
     TEST(test_names_random_bytes),
 };
 

@@ -24,7 +24,8 @@ static void test_url_parse(void)
         {"http://[::1]:8080/x", "http://[::1]:8080/x", "http://[::1]:8080", NULL, NULL},
         {"http://h/a/../b/./c", "http://h/a/../b/./c", "http://h:80", NULL, NULL},
         {"http://h/a b?c d#e f", "http://h/a%20b?c%20d", "http://h:80", NULL, NULL},
-        {"http://h/%zz%41%2f+\"<>|\\^`{}", "http://h/%zz%41%2f+\"<>|\\^`{}", "http://h:80", NULL, NULL},
+        {"http://h/%zz%41%2f+\"<>|\\^`{}", "http://h/%zz%41%2f+\"<>|\\^`{}", "http://h:80", NULL,
+         NULL},
         {"http://h/\xc3\xa9?\xff", "http://h/\xc3\xa9?\xff", "http://h:80", NULL, NULL},
         {"http://h?q=http://x:y@z/", "http://h?q=http://x:y@z/", "http://h:80", NULL, NULL},
         {"http://h#@evil/", "http://h", "http://h:80", NULL, NULL},
@@ -223,10 +224,10 @@ static void test_url_origins(void)
         const char *a, *b;
         bool same;
     } rows[] = {
-        {"http://h/a", "http://H:80/b?c", true},   {"https://h/", "https://h:443/", true},
-        {"http://h/", "https://h/", false},        {"http://h/", "http://h:81/", false},
-        {"http://h/", "http://x.h/", false},       {"http://h/", "http://h./", false},
-        {"http://u:p@h/", "http://h/", true},      {"http://h:443/", "https://h/", false},
+        {"http://h/a", "http://H:80/b?c", true}, {"https://h/", "https://h:443/", true},
+        {"http://h/", "https://h/", false},      {"http://h/", "http://h:81/", false},
+        {"http://h/", "http://x.h/", false},     {"http://h/", "http://h./", false},
+        {"http://u:p@h/", "http://h/", true},    {"http://h:443/", "https://h/", false},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -12,6 +12,9 @@
 
 #define NOW INT64_C(1767225600000)
 
+/* One row a line, whatever its length. */
+/* clang-format off */
+
 /* What was asked. */
 #define PLAIN {.end = -1}
 #define REST(n) {.ranged = true, .start = (n), .end = -1, .conditional = true}
@@ -260,6 +263,8 @@ static const struct row status_rows[] = {
     REFUSED(999, "999: the server does not speak HTTP"),
 };
 
+/* clang-format on */
+
 static void feed(struct dlm_answer *a, const char *header)
 {
     dlm_answer_reset(a, NOW);
@@ -272,7 +277,8 @@ static void feed(struct dlm_answer *a, const char *header)
     CU_ASSERT_FATAL(dlm_answer_line(a, "\r\n", 2) == 0);
 }
 
-static void check_verdict(const struct dlm_verdict *v, const struct dlm_verdict *want, const char *says)
+static void check_verdict(const struct dlm_verdict *v, const struct dlm_verdict *want,
+                          const char *says)
 {
     CHECK_INT(v->action, want->action);
     CHECK_INT(v->class_, want->class_);
@@ -299,7 +305,8 @@ static void check_rows(const struct row *rows, size_t n)
 
         feed(&a, r->header);
         memset(&v, 0x55, sizeof(v));
-        dlm_verdict_answer(&r->asked, &r->have, r->rules.max_size || r->rules.require_length ? &r->rules : NULL, &a, &v);
+        dlm_verdict_answer(&r->asked, &r->have,
+                           r->rules.max_size || r->rules.require_length ? &r->rules : NULL, &a, &v);
         test_about("%s: %s", r->about, v.text);
         check_verdict(&v, &r->want, r->says);
         if (v.action == DLM_RESTART && v.usable)
@@ -360,8 +367,13 @@ static void test_verdict_may_continue(void)
         struct dlm_have have;
         bool may;
     } cases[] = {
-        {BYTES(1), true}, {DATED(1), true}, {WEAK(1), false}, {NONE(1), false}, {DIGEST(1), true},
-        {NOTHING, false}, {{.first = true, .validator = "\"v1\"", .digest_given = true}, false},
+        {BYTES(1), true},
+        {DATED(1), true},
+        {WEAK(1), false},
+        {NONE(1), false},
+        {DIGEST(1), true},
+        {NOTHING, false},
+        {{.first = true, .validator = "\"v1\"", .digest_given = true}, false},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -378,10 +390,21 @@ static void test_verdict_curl(void)
         int action, class_, code;
         const char *says;
     } cases[] = {
-        {{CURLE_COULDNT_RESOLVE_HOST, 0, 0, "Could not resolve host: x"}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 19,
+        {{CURLE_COULDNT_RESOLVE_HOST, 0, 0, "Could not resolve host: x"},
+         DLM_WAIT,
+         DLMGR_CLASS_TRANSIENT,
+         19,
          "the server's name cannot be resolved (Could not resolve host: x)"},
-        {{CURLE_COULDNT_RESOLVE_PROXY, 0, 0, ""}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 19, "the proxy's name cannot be resolved"},
-        {{CURLE_COULDNT_CONNECT, ECONNREFUSED, 0, NULL}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 6, "no connection"},
+        {{CURLE_COULDNT_RESOLVE_PROXY, 0, 0, ""},
+         DLM_WAIT,
+         DLMGR_CLASS_TRANSIENT,
+         19,
+         "the proxy's name cannot be resolved"},
+        {{CURLE_COULDNT_CONNECT, ECONNREFUSED, 0, NULL},
+         DLM_WAIT,
+         DLMGR_CLASS_TRANSIENT,
+         6,
+         "no connection"},
         {{CURLE_COULDNT_CONNECT, EMFILE, 0, NULL}, DLM_WAIT, DLMGR_CLASS_LOCAL, 1, "file descriptor"},
         {{CURLE_COULDNT_CONNECT, EADDRNOTAVAIL, 0, NULL}, DLM_WAIT, DLMGR_CLASS_LOCAL, 1, "port"},
         {{CURLE_RECV_ERROR, EMFILE, 0, NULL}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 6, "broke"},
@@ -392,26 +415,57 @@ static void test_verdict_curl(void)
         {{CURLE_HTTP2, 0, 0, NULL}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 6, "HTTP/2"},
         {{CURLE_HTTP2_STREAM, 0, 0, NULL}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 6, "HTTP/2"},
         {{CURLE_WEIRD_SERVER_REPLY, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_PERMANENT, 22, "not valid HTTP"},
-        {{CURLE_UNSUPPORTED_PROTOCOL, 0, 0, "Received HTTP/0.9 when not allowed"}, DLM_FAIL, DLMGR_CLASS_PERMANENT, 22, "0.9"},
+        {{CURLE_UNSUPPORTED_PROTOCOL, 0, 0, "Received HTTP/0.9 when not allowed"},
+         DLM_FAIL,
+         DLMGR_CLASS_PERMANENT,
+         22,
+         "0.9"},
         {{CURLE_WRITE_ERROR, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_LOCAL, 17, "cannot be written"},
         {{CURLE_TOO_MANY_REDIRECTS, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_PERMANENT, 23, "redirects"},
         {{CURLE_FILESIZE_EXCEEDED, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_POLICY, 22, "larger"},
-        {{CURLE_SSL_CONNECT_ERROR, 0, 0, "error:0A000438:SSL routines::tlsv1 alert internal error"}, DLM_FAIL,
-         DLMGR_CLASS_PERMANENT, 22, "tlsv1 alert"},
-        {{CURLE_SSL_CONNECT_ERROR, 0, 0, "OpenSSL SSL_connect: Connection reset by peer in connection to h:443 "}, DLM_WAIT,
-         DLMGR_CLASS_TRANSIENT, 6, "broke while TLS"},
+        {{CURLE_SSL_CONNECT_ERROR, 0, 0, "error:0A000438:SSL routines::tlsv1 alert internal error"},
+         DLM_FAIL,
+         DLMGR_CLASS_PERMANENT,
+         22,
+         "tlsv1 alert"},
+        {{CURLE_SSL_CONNECT_ERROR, 0, 0,
+          "OpenSSL SSL_connect: Connection reset by peer in connection to h:443 "},
+         DLM_WAIT,
+         DLMGR_CLASS_TRANSIENT,
+         6,
+         "broke while TLS"},
         {{CURLE_SSL_CONNECT_ERROR, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_PERMANENT, 22, "no TLS"},
         {{CURLE_PEER_FAILED_VERIFICATION, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_PERMANENT, 22, "--cacert"},
         {{CURLE_SSL_PINNEDPUBKEYNOTMATCH, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_POLICY, 22, "pinned"},
-        {{CURLE_SSL_CERTPROBLEM, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_NEEDS_AUTH, 24, "client certificate"},
+        {{CURLE_SSL_CERTPROBLEM, 0, 0, NULL},
+         DLM_FAIL,
+         DLMGR_CLASS_NEEDS_AUTH,
+         24,
+         "client certificate"},
         {{CURLE_SSL_CLIENTCERT, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_NEEDS_AUTH, 24, "client certificate"},
         {{CURLE_SSL_CACERT_BADFILE, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_LOCAL, 17, "cannot be read"},
         {{CURLE_LOGIN_DENIED, 0, 0, NULL}, DLM_FAIL, DLMGR_CLASS_NEEDS_AUTH, 24, "wrong"},
         {{CURLE_OUT_OF_MEMORY, 0, 0, NULL}, DLM_WAIT, DLMGR_CLASS_LOCAL, 1, "memory"},
-        {{CURLE_PROXY, 0, 0, "User was rejected by the SOCKS5 server (1 1)."}, DLM_FAIL, DLMGR_CLASS_NEEDS_AUTH, 24, "proxy wants another"},
-        {{CURLE_PROXY, 0, 0, "No authentication method was acceptable."}, DLM_FAIL, DLMGR_CLASS_NEEDS_AUTH, 24, "proxy wants a user"},
-        {{CURLE_PROXY, 0, 0, "connection to proxy closed"}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 6, "proxy cannot connect"},
-        {{CURLE_RECV_ERROR, 0, 407, "CONNECT tunnel failed, response 407"}, DLM_FAIL, DLMGR_CLASS_NEEDS_AUTH, 24, "proxy wants"},
+        {{CURLE_PROXY, 0, 0, "User was rejected by the SOCKS5 server (1 1)."},
+         DLM_FAIL,
+         DLMGR_CLASS_NEEDS_AUTH,
+         24,
+         "proxy wants another"},
+        {{CURLE_PROXY, 0, 0, "No authentication method was acceptable."},
+         DLM_FAIL,
+         DLMGR_CLASS_NEEDS_AUTH,
+         24,
+         "proxy wants a user"},
+        {{CURLE_PROXY, 0, 0, "connection to proxy closed"},
+         DLM_WAIT,
+         DLMGR_CLASS_TRANSIENT,
+         6,
+         "proxy cannot connect"},
+        {{CURLE_RECV_ERROR, 0, 407, "CONNECT tunnel failed, response 407"},
+         DLM_FAIL,
+         DLMGR_CLASS_NEEDS_AUTH,
+         24,
+         "proxy wants"},
         {{CURLE_RECV_ERROR, 0, 403, NULL}, DLM_FAIL, DLMGR_CLASS_PERMANENT, 22, "proxy refuses"},
         {{CURLE_RECV_ERROR, 0, 302, NULL}, DLM_FAIL, DLMGR_CLASS_PERMANENT, 22, "proxy refuses"},
         {{CURLE_RECV_ERROR, 0, 503, NULL}, DLM_WAIT, DLMGR_CLASS_TRANSIENT, 6, "proxy cannot connect"},
@@ -474,7 +528,8 @@ static void server_begin(struct server *s)
     s->minds_if_range = dice(3) != 0;
 }
 
-static int64_t server_answer(struct server *s, const struct dlm_asked *asked, const struct client *c, char *header, int64_t *ret_from)
+static int64_t server_answer(struct server *s, const struct dlm_asked *asked,
+                             const struct client *c, char *header, int64_t *ret_from)
 {
     char tag[32];
     int64_t size, from = 0, to;
@@ -498,8 +553,8 @@ static int64_t server_answer(struct server *s, const struct dlm_asked *asked, co
     *ret_from = from;
     header += sprintf(header, "HTTP/1.1 %d X\n", part ? 206 : 200);
     if (part && dice(20))
-        header += sprintf(header, "Content-Range: bytes %lld-%lld/%lld\n", (long long)from, (long long)to - 1,
-                          (long long)size + (dice(20) == 0));
+        header += sprintf(header, "Content-Range: bytes %lld-%lld/%lld\n", (long long)from,
+                          (long long)to - 1, (long long)size + (dice(20) == 0));
     if (!s->tagless && dice(20))
         header += sprintf(header, "ETag: %s\n", tag);
     if (dice(4))
@@ -525,7 +580,8 @@ static void client_reset(struct client *c)
 }
 
 /* Write what came, some of the time not to its end; true when the body was through. */
-static bool client_write(struct client *c, const struct server *s, const struct dlm_verdict *v, int64_t from, int64_t to)
+static bool client_write(struct client *c, const struct server *s, const struct dlm_verdict *v,
+                         int64_t from, int64_t to)
 {
     int64_t n = v->length >= 0 ? MIN(v->length, to - from) : to - from;
     bool all = dice(3) != 0;
@@ -597,14 +653,9 @@ static void test_verdict_never_mixes(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_verdict_whole),
-    TEST(test_verdict_part),
-    TEST(test_verdict_beyond),
-    TEST(test_verdict_statuses),
-    TEST(test_verdict_any_status),
-    TEST(test_verdict_may_continue),
-    TEST(test_verdict_curl),
-    TEST(test_verdict_never_mixes),
+    TEST(test_verdict_whole),    TEST(test_verdict_part),        TEST(test_verdict_beyond),
+    TEST(test_verdict_statuses), TEST(test_verdict_any_status),  TEST(test_verdict_may_continue),
+    TEST(test_verdict_curl),     TEST(test_verdict_never_mixes),
 };
 
 TEST_MAIN("verdict", tests)
