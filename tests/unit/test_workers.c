@@ -7,6 +7,7 @@
 #include "tests/lib/test.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -108,6 +109,8 @@ static void test_heavy_jobs_leave_room(void)
         uv_run(&loop, UV_RUN_ONCE);
     for (size_t i = 0; i < ARRAY_SIZE(heavy); i++)
         CU_ASSERT_FALSE(heavy[i].done);
+    while (atomic_load(&inside) < 2)
+        sched_yield();
     for (size_t i = 0; i < ARRAY_SIZE(heavy); i++)
         sem_post(&gate);
     while (done_count < (int)(ARRAY_SIZE(light) + ARRAY_SIZE(heavy)))
