@@ -51,7 +51,7 @@ NEED_ENGINE := $(if $(wildcard dlmgr/engine.c),,tests/unit/test_cli_text.c)
 BIN_SRCS := $(if $(wildcard dlmgr/engine.c),$(wildcard cli/*.c daemon/*.c))
 TEST_SRCS := $(filter-out $(NEED_ENGINE),$(wildcard tests/*/*.c bench/*.c))
 MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRCS)))
-TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS))
+TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS)) $(filter-out fixtures/server.c,$(wildcard fixtures/*.c))
 PROGS := $(patsubst tests/%.c,$(B)/%,$(filter tests/%,$(MAINS))) $(patsubst %.c,$(B)/%,$(filter bench/%,$(MAINS)))
 MAN := $(patsubst docs/man/%.scd,$(B)/man/%,$(wildcard docs/man/*.scd))
 # What `check` runs: every test_* program and every story. Sanitizers need only those that run our code.
@@ -82,7 +82,7 @@ $(B)/libdlmgr-test.a: $(call objs,$(LIB_SRCS))
 $(B)/libtest.a: $(call objs,$(TEST_LIB) fixtures/body.c)
 $(B)/libdlmgr-test.a $(B)/libtest.a:
 	$(call say,AR)
-	$(Q)rm -f $@ && $(AR) rcsD $@ $^
+	$(Q)rm -f $@ && $(AR) qcsD $@ $^
 
 $(B)/dlmgr: $(call objs,$(BIN_SRCS)) $(B)/libdlmgr.a
 	$(call say,LD)
@@ -147,12 +147,7 @@ C_FILES := $(wildcard include/*.h dlmgr/*.[ch] store/*.[ch] daemon/*.[ch] cli/*.
 	tests/*/*.[ch])
 lint:
 	$(if $(NODEPS),,$(Q)$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(LINT_DEPS)')
-	$(Q)clang-format --dry-run -Werror $(C_FILES)
-	$(Q)shellcheck -x .ci/run $(wildcard tests/*.sh tests/*/*.sh bench/*.sh)
-	$(Q)cppcheck -q -j2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-		--suppress=missingIncludeSystem -D__GNUC__ -D__x86_64__ -Iinclude -I. $(filter %.c,$(C_FILES))
-	$(Q)printf '%s\n' $(filter %.c,$(C_FILES)) | xargs -P2 -n8 sh -c \
-		'clang-tidy --quiet "$$@" -- -std=c11 -D_GNU_SOURCE -Iinclude -I. $(PKG_CFLAGS) 2>/dev/null' sh
+	$(Q)tests/lint.sh $(C_FILES)
 format:
 	$(Q)clang-format -i $(C_FILES)
 

@@ -11,15 +11,17 @@ cd "$(dirname "$0")/.." || exit 1
 objects=$1/obj
 
 gcov --version >/dev/null || exit 1
-find "$objects/dlmgr" "$objects/store" "$objects/daemon" "$objects/cli" -name '*.gcno' 2>/dev/null | sort |
+find "$objects" -name '*.gcno' | sort |
     while read -r note; do
         gcov -n "$note" 2>/dev/null
     done | awk '
-    # Headers come up once for each file that includes them, and system headers too: only our sources count.
+    # Only sources count: headers come up once for each file that includes them. A source that a test includes
+    # comes up twice: the better of the two stands for it.
     /^File / { gsub(/\x27/, "", $2); file = $2; next }
     /^Lines executed:/ && file ~ /^(dlmgr|store|daemon|cli)\/.*\.c$/ {
         sub(/^Lines executed:/, ""); sub(/%.*of /, " "); split($0, n, " ")
-        done[file] = n[1] * n[2] / 100; lines[file] = n[2]; file = ""
+        if (n[1] * n[2] / 100 >= done[file] + 0) { done[file] = n[1] * n[2] / 100; lines[file] = n[2] }
+        file = ""
     }
     function show(name, hit, of,   wanted, key) {
         printf "%6.1f %%  %5d of %5d  %s\n", of ? 100 * hit / of : 100, hit, of, name

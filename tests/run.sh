@@ -12,9 +12,17 @@ cd "$(dirname "$0")/.." || exit 1
 B=${B:-build}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
 export B DLMGR=$B/dlmgr FIXTURE=$B/fixture-server CRASH_KILLER=$B/crash/killer LC_ALL=C.UTF-8
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1:strict_string_checks=1:detect_leaks=1}
-export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
-export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:second_deadlock_stack=1}
+
+# What a sanitizer has to say goes to files, so that a daemon's complaint is found too. Under the killer it says it on
+# stderr, for files would be calls to count, and leaks are not looked for, since that cannot be done under ptrace.
+sanitize() # NAME FILE
+{
+    local asan=log_path=$2
+    case $1 in crash/*) asan=detect_leaks=0 ;; esac
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:$asan
+    export UBSAN_OPTIONS=print_stacktrace=1:log_path=$2
+    export TSAN_OPTIONS=second_deadlock_stack=1:log_path=$2
+}
 
 source_of() # TEST
 {
@@ -38,6 +46,7 @@ run_one() # TEST
     local test=$1 name log limit status sum begin=$EPOCHREALTIME
     name=$(source_of "$test") name=${name#tests/} name=${name%.*}
     log=$RESULTS/${name//\//-}.log
+    sanitize "$name" "${log%.log}.san"
     limit=$(sed -n 's/^[#*/ ]*timeout: \([0-9]*\).*/\1/p' "$(source_of "$test")" | head -n 1)
     # shellcheck disable=SC2046
     timeout -k 10 $((${limit:-120} * ${SLOW:-1})) $(command_of "$test") "${T:-}" >"$log" 2>&1 </dev/null
@@ -49,6 +58,10 @@ run_one() # TEST
         sum="$(grep -c '^ok ' "$log") $(($(grep -c '^FAIL ' "$log") + 1))"
     }
     [ -n "$sum" ] || { echo 'no summary' >>"$log" && sum='0 1'; }
+    if compgen -G "${log%.log}.san.*" >/dev/null; then
+        head -qn 60 "${log%.log}".san.* >>"$log"
+        sum="${sum% *} $((${sum#* } + 1))"
+    fi
     echo "$sum" >"${log%.log}.sum"
     awk -v s="$sum" -v n="$name" -v t0="$begin" -v t1="$EPOCHREALTIME" 'BEGIN {
         split(s, c, " ")
