@@ -8,6 +8,7 @@
 #include "tests/lib/journal.h"
 #include "tests/lib/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -58,6 +59,17 @@ void journal_close(struct dlm_store *s)
     if (homefd >= 0)
         close(homefd);
     homefd = -1;
+}
+
+void journal_discard(void)
+{
+    DIR *dir = opendir(journal_home());
+
+    CU_ASSERT_FATAL(dir != NULL);
+    for (struct dirent *d; (d = readdir(dir));)
+        if (d->d_name[0] != '.')
+            CU_ASSERT(unlinkat(dirfd(dir), d->d_name, 0) == 0);
+    closedir(dir);
 }
 
 void journal_begin(struct dlm_store *s)
@@ -211,8 +223,7 @@ char *journal_last_body(struct dlm_store *s, const char *session)
 static void problem(const char *what, void *context)
 {
     (void)context;
-    test_about("%s", what);
-    CU_FAIL("the journal is not sound");
+    CHECK_STR(what, "nothing wrong");
 }
 
 void journal_sound(struct dlm_store *s)

@@ -18,6 +18,8 @@ struct dlm_store *journal_open(int mode);
 const char *journal_home(void);
 int journal_homefd(void); /* opened at the first call of the test, closed by journal_close() */
 void journal_close(struct dlm_store *s);
+/* Remove all files of the (closed) home: the next open makes a new journal. */
+void journal_discard(void);
 
 void journal_begin(struct dlm_store *s);
 void journal_commit(struct dlm_store *s);
