@@ -62,11 +62,12 @@ static bool is_base64(const char *text, size_t len)
 
 static int decode(const char *text, size_t len, char **ret, size_t *ret_len)
 {
-    size_t pad = len && text[len - 1] == '=' ? 1 + (text[len - 2] == '=') : 0;
+    size_t pad;
     char *data;
 
     if (len > INT_MAX || !is_base64(text, len))
         return DLMGR_EINVAL;
+    pad = len - strcspn(text, "=");
     data = dlm_alloc(len / 4 * 3 + 1);
     if (!data)
         return DLMGR_ENOMEM;
