@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fixture.c - the fixture server as a child process, its control URL, and checks of files on disk.
+ * fixture.c - the fixture server as a child process, and its control URL.
  *
- * The child is spawned with posix_spawn, signals at their defaults, and has nothing of the test's but stderr; its
- * port comes through a pipe that is closed as soon as the line is read. It ends by SIGTERM, and by itself
- * when this process dies, so a test that crashes leaves nobody behind.
+ * The child is spawned with posix_spawn, signals at their defaults, and has nothing of the test's
+ * but stderr; its port comes through a pipe that is closed as soon as the line is read. It ends by
+ * SIGTERM, and by itself when this process dies, so a test that crashes leaves nobody behind.
  *
  * A test must never hang on its fixture: every wait here has an end.
  *
- * The reader of the log is in fixture_log.c.
+ * The reader of the log is in fixture_log.c, checks of files are in fixture_file.c.
  */
 #include "fixture.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -27,7 +26,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { START_MS = 5000, STOP_MS = 3000, PIECE = 64 * 1024 };
+enum { START_MS = 5000, STOP_MS = 3000 };
 
 extern char **environ;
 
@@ -38,7 +37,7 @@ struct fx {
     bool own_log;
 };
 
-/* ---- Starting and stopping ------------------------------------------------------------------------------ */
+/* ---- Starting and stopping ------------------------------------------------------------------- */
 
 static char *binary_find(void)
 {
@@ -85,14 +84,17 @@ static int log_make(struct fx *fx, const char *given)
 static int child_spawn(struct fx *fx, const struct fx_options *o, int out)
 {
     char *binary = binary_find(), port[16];
-    char *argv[] = {binary, (char[]){"--port"}, port, (char[]){"--log"}, fx->log,
-                    o->script ? (char[]){"--script"} : NULL, o->script ? strdup(o->script) : NULL, NULL};
+    const char *argv[] = {binary, "--port", port, "--log", fx->log, NULL, NULL, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attr;
     sigset_t all, none;
     int rc;
 
     snprintf(port, sizeof(port), "%d", o->port);
+    if (o->script) {
+        argv[5] = "--script";
+        argv[6] = o->script;
+    }
     sigfillset(&all);
     sigemptyset(&none);
     posix_spawn_file_actions_init(&files);
@@ -102,10 +104,10 @@ static int child_spawn(struct fx *fx, const struct fx_options *o, int out)
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setsigmask(&attr, &none);
-    rc = binary ? posix_spawn(&fx->pid, binary, &files, &attr, argv, environ) : ENOENT;
+    rc = binary ? posix_spawn(&fx->pid, binary, &files, &attr, (char *const *)(void *)argv, environ)
+                : ENOENT;
     posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&files);
-    free(argv[6]);
     free(binary);
     return -rc;
 }
@@ -197,7 +199,7 @@ const char *fx_log_file(const struct fx *fx)
     return fx->log;
 }
 
-/* ---- URLs and scripts ------------------------------------------------------------------------------------- */
+/* ---- URLs and scripts ------------------------------------------------------------------------ */
 
 char *fx_url(const struct fx *fx, const char *fmt, ...)
 {
@@ -205,7 +207,8 @@ char *fx_url(const struct fx *fx, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    if (vasprintf(&rest, fmt, args) < 0 || asprintf(&url, "http://127.0.0.1:%d%s", fx->port, rest) < 0)
+    if (vasprintf(&rest, fmt, args) < 0 ||
+        asprintf(&url, "http://127.0.0.1:%d%s", fx->port, rest) < 0)
         abort();
     va_end(args);
     free(rest);
@@ -215,7 +218,9 @@ char *fx_url(const struct fx *fx, const char *fmt, ...)
 /* Send the text and read the whole answer, which the server ends. */
 static int http_talk(int port, const char *text, char *answer, size_t size)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval limit = {.tv_sec = START_MS / 1000};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), rc = 0;
     size_t len = strlen(text), got = 0;
@@ -224,7 +229,8 @@ static int http_talk(int port, const char *text, char *answer, size_t size)
     if (fd < 0)
         return -errno;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) || send(fd, text, len, MSG_NOSIGNAL) != (ssize_t)len)
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) ||
+        send(fd, text, len, MSG_NOSIGNAL) != (ssize_t)len)
         rc = -errno;
     while (!rc && got + 1 < size && (n = recv(fd, answer + got, size - 1 - got, 0)) > 0)
         got += (size_t)n;
@@ -259,112 +265,18 @@ int fx_script(const struct fx *fx, const char *path, const char *fmt, ...)
     if (vasprintf(&steps, fmt, args) < 0)
         abort();
     va_end(args);
-    if (asprintf(&text, "POST /_ctl/set?path=%s HTTP/1.1\r\nHost: fixture\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
+    if (asprintf(&text,
+                 "POST /_ctl/set?path=%s HTTP/1.1\r\nHost: fixture\r\nConnection: close\r\n"
+                 "Content-Length: %zu\r\n\r\n%s",
                  coded, strlen(steps), steps) < 0)
         abort();
     rc = http_talk(fx->port, text, answer, sizeof(answer));
     if (!rc && strncmp(answer, "HTTP/1.1 200 ", 13) != 0) {
-        fprintf(stderr, "fx_script %s: %s\n", path, strstr(answer, "\r\n\r\n") ? strstr(answer, "\r\n\r\n") + 4 : answer);
+        fprintf(stderr, "fx_script %s: %s\n", path,
+                strstr(answer, "\r\n\r\n") ? strstr(answer, "\r\n\r\n") + 4 : answer);
         rc = -EINVAL;
     }
     free(steps);
     free(text);
     return rc;
-}
-
-/* ---- Bodies and files --------------------------------------------------------------------------------------- */
-
-/* Compare [start, end) of an open file; *ret_at is where they part, or end. */
-static int fd_compare(int fd, int64_t start, int64_t end, const struct body *b, int64_t *ret_at)
-{
-    char piece[PIECE];
-    int64_t at = start;
-
-    while (at < end) {
-        size_t want = end - at < PIECE ? (size_t)(end - at) : PIECE, same;
-        ssize_t n = pread(fd, piece, want, at);
-
-        if (n < 0)
-            return -errno;
-        same = body_match(b, at, piece, (size_t)n);
-        at += (int64_t)same;
-        if (n == 0 || same < (size_t)n)
-            break;
-    }
-    *ret_at = at;
-    return 0;
-}
-
-static int file_compare(const char *path, int64_t start, int64_t end, const struct body *b, bool whole, int64_t *ret_same)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc = fd < 0 ? -errno : 0;
-    int64_t at = start, size = fd < 0 ? 0 : lseek(fd, 0, SEEK_END);
-
-    if (!rc)
-        rc = fd_compare(fd, start, end, b, &at);
-    if (!rc && (at < end || (whole && size != end))) {
-        fprintf(stderr, "%s: right up to %lld, expected %lld, size %lld\n", path, (long long)at, (long long)end, (long long)size);
-        rc = 1;
-    }
-    if (fd >= 0)
-        close(fd);
-    if (rc >= 0 && ret_same)
-        *ret_same = at;
-    return rc;
-}
-
-int fx_file_check_body(const char *path, int64_t size, const struct body *body, int64_t *ret_same)
-{
-    return file_compare(path, 0, size, body, true, ret_same);
-}
-
-int fx_file_check(const char *path, int64_t size, uint64_t seed)
-{
-    return fx_file_check_body(path, size, &(struct body){.seed = seed}, NULL);
-}
-
-int fx_file_check_range(const char *path, int64_t start, int64_t end, const struct body *body)
-{
-    return file_compare(path, start, end, body, false, NULL);
-}
-
-int fx_file_write(const char *path, int64_t size, uint64_t seed)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), rc = fd < 0 ? -errno : 0;
-    struct body b = {.seed = seed};
-    char piece[PIECE];
-
-    for (int64_t at = 0; !rc && at < size; at += PIECE) {
-        size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
-        body_fill(&b, at, piece, n);
-        if (write(fd, piece, n) != (ssize_t)n)
-            rc = -EIO;
-    }
-    if (fd >= 0)
-        close(fd);
-    return rc;
-}
-
-int fx_body_digest(const char *algorithm, int64_t size, uint64_t seed, char ret_hex[129])
-{
-    const EVP_MD *md = EVP_get_digestbyname(algorithm);
-    EVP_MD_CTX *ctx = md ? EVP_MD_CTX_new() : NULL;
-    struct body b = {.seed = seed};
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    char piece[PIECE];
-
-    if (!ctx)
-        return -EINVAL;
-    EVP_DigestInit_ex(ctx, md, NULL);
-    for (int64_t at = 0; at < size; at += PIECE) {
-        size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
-        body_fill(&b, at, piece, n);
-        EVP_DigestUpdate(ctx, piece, n);
-    }
-    EVP_DigestFinal_ex(ctx, sum, &len);
-    EVP_MD_CTX_free(ctx);
-    for (unsigned i = 0; i < len; i++)
-        sprintf(ret_hex + 2 * i, "%02x", sum[i]);
-    return 0;
 }

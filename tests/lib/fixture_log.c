@@ -2,12 +2,13 @@
 /*
  * fixture_log.c - the fixture server's log as structs.
  *
- * The file is read whole and cut up in place; the strings of the requests point into it and live as long as the log.
- * Its lines are described in fixtures/log.h. A reader may come while the server writes: since each request's lines and each
- * END are one write, the worst it can see is a request whose END has yet to come (status 0, sent 0).
+ * The file is read whole and cut up in place; the strings of the requests point into it and live
+ * as long as the log. Its lines are described in fixtures/log.h. A reader may come while the
+ * server writes: since each request's lines and each END are one write, the worst it can see is a
+ * request whose END has yet to come (status 0, sent 0).
  *
- * A log of several servers one after the other (a fixed port, the same file) is read too: ids then repeat, and
- * an END belongs to the latest request of its number.
+ * A log of several servers one after the other (a fixed port, the same file) is read too: ids then
+ * repeat, and an END belongs to the latest request of its number.
  */
 #include "fixture.h"
 
@@ -62,7 +63,8 @@ static const char *value_or_null(const char *s)
 static void range_read(struct fx_request *r)
 {
     long long first, last;
-    int n = r->range && !strchr(r->range, ',') ? sscanf(r->range, "bytes=%lld-%lld", &first, &last) : -1;
+    int n = r->range && !strchr(r->range, ',') ? sscanf(r->range, "bytes=%lld-%lld", &first, &last)
+                                               : -1;
 
     r->start = r->range ? -1 : 0;
     r->end = -1;
@@ -81,9 +83,15 @@ static int request_add(struct fx_log *log, char *f[FIELDS])
         return -ENOMEM;
     log->requests = more;
     r = &more[log->count++];
-    *r = (struct fx_request){.id = atoll(f[1]), .target = f[2], .method = f[7], .host = value_or_null(f[3]),
-                             .range = value_or_null(f[4]), .if_range = value_or_null(f[5]),
-                             .connection = atoll(f[6]), .at = atoll(f[8]), .ended_at = -1};
+    *r = (struct fx_request){.id = atoll(f[1]),
+                             .target = f[2],
+                             .method = f[7],
+                             .host = value_or_null(f[3]),
+                             .range = value_or_null(f[4]),
+                             .if_range = value_or_null(f[5]),
+                             .connection = atoll(f[6]),
+                             .at = atoll(f[8]),
+                             .ended_at = -1};
     range_read(r);
     return 0;
 }
@@ -143,13 +151,25 @@ static int line_read(struct fx_log *log, char *line)
     return -EPROTO;
 }
 
+/* A write shows a page at a time: the last line may be half there, and is for the next look. */
+static void tail_drop(char *text)
+{
+    char *last = strrchr(text, '\n');
+
+    *(last ? last + 1 : text) = '\0';
+}
+
 int fx_log_load(const char *file, struct fx_log *ret_log)
 {
     struct fx_log log = {0};
     char *save = NULL;
     int rc = file_read(file, &log.text);
 
-    for (char *l = rc ? NULL : strtok_r(log.text, "\n", &save); l && !rc; l = strtok_r(NULL, "\n", &save))
+    if (!rc)
+        tail_drop(log.text);
+
+    for (char *l = rc ? NULL : strtok_r(log.text, "\n", &save); l && !rc;
+         l = strtok_r(NULL, "\n", &save))
         rc = line_read(&log, l);
     if (rc)
         fx_log_free(&log);
@@ -203,9 +223,9 @@ void fx_log_print(const struct fx_log *log)
     for (size_t i = 0; i < log->count; i++) {
         const struct fx_request *r = &log->requests[i];
 
-        fprintf(stderr, "%lld %s %s range=%s if-range=%s -> %d, %lld bytes, %s\n", (long long)r->id, r->method, r->target,
-                r->range ? r->range : "-", r->if_range ? r->if_range : "-", r->status, (long long)r->sent,
-                r->how ? r->how : "going on");
+        fprintf(stderr, "%lld %s %s range=%s if-range=%s -> %d, %lld bytes, %s\n", (long long)r->id,
+                r->method, r->target, r->range ? r->range : "-", r->if_range ? r->if_range : "-",
+                r->status, (long long)r->sent, r->how ? r->how : "going on");
     }
 }
 
