@@ -24,7 +24,6 @@ DESTDIR ?=
 VERSION := $(shell sed -n 's/^.define DLMGR_VERSION "\(.*\)"/\1/p' include/dlmgr.h)
 DEPS := gcc g++ libc6-dev make pkg-config libcurl4-openssl-dev libsqlite3-dev libjansson-dev libuv1-dev libssl-dev \
 	scdoc libcunit1-dev nginx-light curl openssl faketime
-LINT_DEPS := clang-format clang-tidy cppcheck shellcheck
 
 PKGS := libcurl sqlite3 jansson libuv libssl libcrypto
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
@@ -46,9 +45,10 @@ endif
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_SRCS := $(wildcard dlmgr/*.c store/*.c)
-# The program, and the tests that need all of dlmgr.h, are linked from the day that the library has its engine.
-NEED_ENGINE := $(if $(wildcard dlmgr/engine.c),,tests/unit/test_cli_text.c)
-BIN_SRCS := $(if $(wildcard dlmgr/engine.c),$(wildcard cli/*.c daemon/*.c))
+# The program, and the tests that need all of dlmgr.h, are linked from the day that the library opens its door.
+ENGINE := $(shell grep -lE '^int dlmgr_open\>' dlmgr/*.c)
+NEED_ENGINE := $(if $(ENGINE),,tests/unit/test_cli_text.c tests/lint/built.sh tests/cli/completion.sh)
+BIN_SRCS := $(if $(ENGINE),$(wildcard cli/*.c daemon/*.c))
 TEST_SRCS := $(filter-out $(NEED_ENGINE),$(wildcard tests/*/*.c bench/*.c))
 MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRCS)))
 TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS)) $(filter-out fixtures/server.c,$(wildcard fixtures/*.c))
@@ -56,8 +56,9 @@ PROGS := $(patsubst tests/%.c,$(B)/%,$(filter tests/%,$(MAINS))) $(patsubst %.c,
 MAN := $(patsubst docs/man/%.scd,$(B)/man/%,$(wildcard docs/man/*.scd))
 # What `check` runs: every test_* program and every story. Sanitizers need only those that run our code.
 CODE_TESTS := $(foreach p,$(PROGS),$(if $(filter test_%,$(notdir $p)),$p)) \
-	$(wildcard tests/cli/*.sh tests/crash/test_*.sh tests/embed/*.sh)
-TESTS ?= $(CODE_TESTS) $(wildcard tests/lint/*.sh)
+	$(filter-out $(NEED_ENGINE),$(wildcard tests/cli/*.sh $(if $(ENGINE),tests/cli/engine/*.sh) \
+		tests/crash/test_*.sh tests/embed/*.sh))
+TESTS ?= $(CODE_TESTS) $(filter-out $(NEED_ENGINE),$(wildcard tests/lint/*.sh))
 
 all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(if $(BIN_SRCS),$(B)/dlmgr) $(MAN)
 tests: all $(B)/fixture-server $(PROGS)
@@ -79,7 +80,7 @@ $(B)/libdlmgr.a: $(call objs,$(LIB_SRCS))
 	$(Q)$(CC) -r -nostdlib -o $(B)/libdlmgr.o $^ && $(OBJCOPY) --localize-hidden $(B)/libdlmgr.o
 	$(Q)rm -f $@ && $(AR) rcsD $@ $(B)/libdlmgr.o
 $(B)/libdlmgr-test.a: $(call objs,$(LIB_SRCS))
-$(B)/libtest.a: $(call objs,$(TEST_LIB) fixtures/body.c)
+$(B)/libtest.a: $(call objs,$(TEST_LIB))
 $(B)/libdlmgr-test.a $(B)/libtest.a:
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) qcsD $@ $^
@@ -114,7 +115,7 @@ deps:
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $$missing
 
 # A second make, since this one asked pkg-config before deps could install anything.
-with-deps = $(if $(NODEPS),,$(Q)$(MAKE) --no-print-directory deps)
+with-deps = $(if $(NODEPS),,$(Q)$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(1)')
 again = +$(Q)$(MAKE) --no-print-directory
 demo:
 	$(with-deps)
@@ -126,9 +127,13 @@ check:
 	$(again) run-tests
 run-tests:
 	$(Q)B=$(B) CC='$(CC)' WERROR=$(WERROR) SLOW=$(SLOW) T=$(T) tests/run.sh $(TESTS)
-crash: tests
+crash:
+	$(with-deps)
+	$(again) tests
 	$(Q)B=$(B) tests/crash/crash.sh
-bench: tests
+bench:
+	$(call with-deps,aria2)
+	$(again) tests
 	$(Q)B=$(B) bench/run.sh
 
 SAN := -O1 -g -fno-omit-frame-pointer -fsanitize
@@ -146,7 +151,7 @@ cov:
 C_FILES := $(wildcard include/*.h dlmgr/*.[ch] store/*.[ch] daemon/*.[ch] cli/*.[ch] fixtures/*.[ch] bench/*.[ch] \
 	tests/*/*.[ch])
 lint:
-	$(if $(NODEPS),,$(Q)$(MAKE) --no-print-directory deps DEPS='$(DEPS) $(LINT_DEPS)')
+	$(call with-deps,clang-format clang-tidy cppcheck shellcheck)
 	$(Q)tests/lint.sh $(C_FILES)
 format:
 	$(Q)clang-format -i $(C_FILES)

@@ -43,13 +43,14 @@ command_of() # TEST
 # Writes NAME.log and NAME.sum ("passed failed") and prints the one line.
 run_one() # TEST
 {
-    local test=$1 name log limit status sum begin=$EPOCHREALTIME
+    local test=$1 name log limit status sum begin=$EPOCHREALTIME filter=${T:-}
     name=$(source_of "$test") name=${name#tests/} name=${name%.*}
+    [[ $name != *"$filter"* ]] || filter=
     log=$RESULTS/${name//\//-}.log
     sanitize "$name" "${log%.log}.san"
     limit=$(sed -n 's/^[#*/ ]*timeout: \([0-9]*\).*/\1/p' "$(source_of "$test")" | head -n 1)
     # shellcheck disable=SC2046
-    timeout -k 10 $((${limit:-120} * ${SLOW:-1})) $(command_of "$test") "${T:-}" >"$log" 2>&1 </dev/null
+    timeout -k 10 $((${limit:-120} * ${SLOW:-1})) $(command_of "$test") "$filter" >"$log" 2>&1 </dev/null
     status=$?
     sum=$(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
     [ "$status" = 0 ] || [[ $sum =~ ^[0-9]+\ [1-9] ]] || {

@@ -24,6 +24,7 @@ test_each_file_has_an_spdx_line()
 test_each_c_file_explains_itself()
 {
     cd "$ROOT" || exit 1
+    # shellcheck disable=SC2016
     sources | grep '\.[ch]$' | xargs awk 'FNR == 1 { if (file != "" && !good) print file; good = 0; file = FILENAME; name = file; sub(/.*\//, "", name) }
         FNR <= 4 && index($0, " " name " - ") { good = 1 }
         END { if (!good) print file }' >"$TMP/out"
