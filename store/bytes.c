@@ -13,7 +13,7 @@
  */
 #include "store/internal.h"
 
-static int clear_bytes(struct dlm_store *s, int64_t id)
+int dlm_bytes_clear(struct dlm_store *s, int64_t id)
 {
     int r = dlm_sql_run(s, Q_BLOCK_CLEAR, "l", id);
 
@@ -30,7 +30,7 @@ int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b, i
     if (core.state != DLMGR_RUNNING)
         return DLMGR_ESTATE;
     core.generation += b->bump;
-    if ((r = clear_bytes(s, b->id)) < 0 ||
+    if ((r = dlm_bytes_clear(s, b->id)) < 0 ||
         (r = dlm_sql_run(s, Q_BEGIN_GENERATION, "llsl" "sss", b->id, core.generation, b->validator,
                          b->total, b->name, b->part, b->url)) < 0 ||
         (b->bump && (r = dlm_event_add(s, &core, "restarted", false, b->reason)) < 0))
@@ -94,29 +94,50 @@ static void *one_more(void **items, size_t n, size_t size)
     return (char *)*items + n * size;
 }
 
-int dlm_store_blocks(struct dlm_store *s, int64_t id, struct dlm_block_row **ret, size_t *ret_n)
+typedef void (*item_fn)(sqlite3_stmt *st, int64_t id, void *item);
+
+/* All rows of query q about this task, as an array of items of `size` bytes; the caller frees it. */
+static int read_list(struct dlm_store *s, int q, int64_t id, size_t size, item_fn read, void **ret, size_t *ret_n)
 {
     CLEANUP_FREE void *items = NULL;
     size_t n = 0;
     sqlite3_stmt *st;
-    int r = dlm_sql_bind(s, Q_BLOCK_LIST, "l", id);
+    int r = dlm_sql_bind(s, q, "l", id);
 
-    while (r == 0 && (r = dlm_sql_row(s, Q_BLOCK_LIST, &st)) > 0) {
-        struct dlm_block_row *block = one_more(&items, n, sizeof(*block));
+    while (r == 0 && (r = dlm_sql_row(s, q, &st)) > 0) {
+        void *item = one_more(&items, n, size);
 
-        r = block ? 0 : DLMGR_ENOMEM;
-        if (block) {
-            *block = (struct dlm_block_row){.idx = (uint32_t)sqlite3_column_int64(st, 0),
-                                            .len = (uint32_t)sqlite3_column_int64(st, 1),
-                                            .crc = (uint32_t)sqlite3_column_int64(st, 2)};
+        r = item ? 0 : DLMGR_ENOMEM;
+        if (item) {
+            read(st, id, item);
             n++;
         }
     }
-    dlm_sql_end(s, Q_BLOCK_LIST);
+    dlm_sql_end(s, q);
     if (r == 0) {
         *ret = TAKE_PTR(items);
         *ret_n = n;
     }
+    return r;
+}
+
+static void read_block(sqlite3_stmt *st, int64_t id, void *item)
+{
+    struct dlm_block_row *block = item;
+
+    (void)id;
+    *block = (struct dlm_block_row){.idx = (uint32_t)sqlite3_column_int64(st, 0),
+                                    .len = (uint32_t)sqlite3_column_int64(st, 1),
+                                    .crc = (uint32_t)sqlite3_column_int64(st, 2)};
+}
+
+int dlm_store_blocks(struct dlm_store *s, int64_t id, struct dlm_block_row **ret, size_t *ret_n)
+{
+    void *items;
+    int r = read_list(s, Q_BLOCK_LIST, id, sizeof(**ret), read_block, &items, ret_n);
+
+    if (r == 0)
+        *ret = items;
     return r;
 }
 
@@ -128,8 +149,9 @@ int dlm_store_hint_add(struct dlm_store *s, const struct dlm_hint *h)
     return r == 0 && dlm_sql_changes(s) != 1 ? DLMGR_ENOTFOUND : r;
 }
 
-static void read_hint(sqlite3_stmt *st, int64_t id, struct dlm_hint *h)
+static void read_hint(sqlite3_stmt *st, int64_t id, void *item)
 {
+    struct dlm_hint *h = item;
     const char *boot = (const char *)sqlite3_column_text(st, 1);
 
     *h = (struct dlm_hint){.task = id,
@@ -146,25 +168,11 @@ static void read_hint(sqlite3_stmt *st, int64_t id, struct dlm_hint *h)
 
 int dlm_store_hints(struct dlm_store *s, int64_t id, struct dlm_hint **ret, size_t *ret_n)
 {
-    CLEANUP_FREE void *items = NULL;
-    size_t n = 0;
-    sqlite3_stmt *st;
-    int r = dlm_sql_bind(s, Q_HINT_LIST, "l", id);
+    void *items;
+    int r = read_list(s, Q_HINT_LIST, id, sizeof(**ret), read_hint, &items, ret_n);
 
-    while (r == 0 && (r = dlm_sql_row(s, Q_HINT_LIST, &st)) > 0) {
-        struct dlm_hint *hint = one_more(&items, n, sizeof(*hint));
-
-        r = hint ? 0 : DLMGR_ENOMEM;
-        if (hint) {
-            read_hint(st, id, hint);
-            n++;
-        }
-    }
-    dlm_sql_end(s, Q_HINT_LIST);
-    if (r == 0) {
-        *ret = TAKE_PTR(items);
-        *ret_n = n;
-    }
+    if (r == 0)
+        *ret = items;
     return r;
 }
 

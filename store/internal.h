@@ -251,6 +251,10 @@ struct dlm_core {
 };
 
 int dlm_task_core(struct dlm_store *s, int64_t id, const char *reason, struct dlm_core *ret);
+/* Blocks and hints go: another generation begins, or they are needed no more. */
+int dlm_bytes_clear(struct dlm_store *s, int64_t id);
+/* Back to the queue, everything else as it is. */
+int dlm_queue_again(struct dlm_store *s, int64_t id);
 /* The id and origin's row, made when missing. */
 int dlm_session_id(struct dlm_store *s, const char *name, int64_t *ret);
 int dlm_host_id(struct dlm_store *s, const char *origin, int64_t *ret);

@@ -82,13 +82,6 @@ static int note_derived(struct dlm_store *s, const struct dlm_core *from, const 
     return r;
 }
 
-static int forget_bytes(struct dlm_store *s, int64_t id)
-{
-    int r = dlm_sql_run(s, Q_BLOCK_CLEAR, "l", id);
-
-    return r == 0 ? dlm_sql_run(s, Q_HINT_CLEAR, "l", id) : r;
-}
-
 static int tell(struct dlm_store *s, const struct dlm_core *to)
 {
     const char *type = dlm_state_event(to->state);
@@ -125,7 +118,7 @@ int dlm_store_move(struct dlm_store *s, const struct dlm_move *m, int *ret_from)
     to = after(&from, m);
     if ((r = write_row(s, &from, &to, m)) < 0 || (r = note_derived(s, &from, &to)) < 0)
         return r;
-    if (to.state == DLMGR_DONE && (r = forget_bytes(s, m->id)) < 0)
+    if (to.state == DLMGR_DONE && (r = dlm_bytes_clear(s, m->id)) < 0)
         return r;
     return tell(s, &to);
 }

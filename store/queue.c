@@ -180,32 +180,32 @@ static int collect(struct dlm_store *s, int q, int64_t *ids, size_t *ret_n)
     return MIN(r, 0);
 }
 
-static int queue_all(struct dlm_store *s, const int64_t *ids, size_t n)
+int dlm_queue_again(struct dlm_store *s, int64_t id)
 {
-    int r = 0;
+    struct dlm_move m = {.id = id, .to = DLMGR_QUEUED, .bytes = -1, .total = -1, .attempts = -1};
 
-    for (size_t i = 0; i < n && r == 0; i++) {
-        struct dlm_move m = {.id = ids[i],
-                             .to = DLMGR_QUEUED,
-                             .bytes = -1,
-                             .total = -1,
-                             .attempts = -1};
+    return dlm_store_move(s, &m, NULL);
+}
 
-        r = dlm_store_move(s, &m, NULL);
-    }
+/* All that the bound query q finds become queued. */
+static int queue_found(struct dlm_store *s, int q, size_t *ret_n)
+{
+    int64_t ids[WAKE_MAX];
+    int r = collect(s, q, ids, ret_n);
+
+    for (size_t i = 0; r == 0 && i < *ret_n; i++)
+        r = dlm_queue_again(s, ids[i]);
     return r;
 }
 
 int dlm_store_wake(struct dlm_store *s, int64_t now, int64_t *ret_next)
 {
-    int64_t ids[WAKE_MAX], next = 0;
+    int64_t next = 0;
     size_t n = 0;
     int r = dlm_sql_bind(s, Q_WAKE_DUE, "ld", now, WAKE_MAX);
 
     if (r == 0)
-        r = collect(s, Q_WAKE_DUE, ids, &n);
-    if (r == 0)
-        r = queue_all(s, ids, n);
+        r = queue_found(s, Q_WAKE_DUE, &n);
     if (r == 0)
         r = MIN(dlm_sql_int(s, Q_WAKE_NEXT, &next, ""), 0);
     if (r == 0)
@@ -215,13 +215,10 @@ int dlm_store_wake(struct dlm_store *s, int64_t now, int64_t *ret_next)
 
 int dlm_store_wake_reason(struct dlm_store *s, const char *reason)
 {
-    int64_t ids[WAKE_MAX];
     size_t n = 0;
     int r = dlm_sql_bind(s, Q_WAKE_REASON, "sd", reason, WAKE_MAX);
 
     if (r == 0)
-        r = collect(s, Q_WAKE_REASON, ids, &n);
-    if (r == 0)
-        r = queue_all(s, ids, n);
+        r = queue_found(s, Q_WAKE_REASON, &n);
     return r < 0 ? r : n == WAKE_MAX;
 }

@@ -9,13 +9,6 @@
  */
 #include "store/internal.h"
 
-static int queue_again(struct dlm_store *s, int64_t id)
-{
-    struct dlm_move m = {.id = id, .to = DLMGR_QUEUED, .bytes = -1, .total = -1, .attempts = -1};
-
-    return dlm_store_move(s, &m, NULL);
-}
-
 int dlm_store_recover(struct dlm_store *s)
 {
     struct dlm_filter f = {.states = 1u << DLMGR_RUNNING | 1u << DLMGR_VERIFYING};
@@ -26,7 +19,7 @@ int dlm_store_recover(struct dlm_store *s)
     while (r == 0 && n == ARRAY_SIZE(ids)) {
         r = dlm_store_ids(s, &f, ids, &n);
         for (size_t i = 0; i < n && r == 0; i++) {
-            r = queue_again(s, ids[i]);
+            r = dlm_queue_again(s, ids[i]);
             f.after = ids[i];
         }
     }
