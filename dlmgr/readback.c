@@ -17,6 +17,7 @@
 struct reader {
     int fd;
     unsigned char *buffer; /* one block */
+    char boot[40];
 };
 
 /* The checksum of the first len bytes of block i; false: the file is shorter or cannot be read. */
@@ -44,11 +45,9 @@ static int take_counted(struct dlm_sink *s, struct reader *r, const struct dlm_e
     return 0;
 }
 
-static bool hint_fits(const struct dlm_sink *s, const struct dlm_expect *x, const struct dlm_hint *h)
+static bool hint_fits(const struct dlm_sink *s, const char *boot, const struct dlm_expect *x,
+                      const struct dlm_hint *h)
 {
-    char boot[40];
-
-    dlm_boot_id(boot);
     return boot[0] && strcmp(boot, h->boot) == 0 && h->generation == x->generation && h->ino == s->ident.ino &&
            h->dev == s->dev && h->start >= 0 && h->end > h->start && (s->total < 0 || h->end <= s->total) &&
            h->end <= s->ident.size;
@@ -79,7 +78,7 @@ static int take_hint(struct dlm_sink *s, struct reader *r, const struct dlm_expe
     size_t first, n;
     CLEANUP_FREE struct dlm_block *found = NULL;
 
-    if (!hint_fits(s, x, h))
+    if (!hint_fits(s, r->boot, x, h))
         return 0;
     first = (size_t)(h->start / DLM_BLOCK);
     n = (size_t)((h->end + DLM_BLOCK - 1) / DLM_BLOCK) - first;
@@ -105,6 +104,7 @@ static int read_back(struct dlm_sink *s, const struct dlm_expect *x)
 
     if (!buffer)
         return DLMGR_ENOMEM;
+    dlm_boot_id(r.boot);
     err = take_counted(s, &r, x);
     for (size_t k = 0; k < x->n_hints && err == 0; k++)
         err = take_hint(s, &r, x, &x->hints[k]);
@@ -134,17 +134,13 @@ static int open_part(struct dlm_sink *s, const struct dlm_expect *x, dlmgr_error
 int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total, const struct dlm_expect *expect,
                   struct dlm_sink **ret, dlmgr_error *e)
 {
-    struct dlm_sink *s = dlm_alloc(sizeof(*s));
+    struct dlm_sink *s;
     struct dlm_ident synced;
-    int r;
+    int r = dlm_sink_new(dir, part, total, &s, e);
 
-    if (!s)
-        return dlm_fail(e, DLMGR_ENOMEM, "no memory for a part file");
-    s->fd = -1;
-    s->total = total;
-    s->dir = dlm_dir_hold(dir);
-    s->part = dlm_strdup(part);
-    r = s->part ? open_part(s, expect, e) : dlm_fail(e, DLMGR_ENOMEM, "no memory for a part file");
+    if (r < 0)
+        return r;
+    r = open_part(s, expect, e);
     if (r == 0 && (r = dlm_sink_sync(s, &synced)) < 0) {
         errno = -r;
         r = dlm_fail_errno(e, DLMGR_EIO, part, "cannot sync `%s/%s`", dir->path, part);

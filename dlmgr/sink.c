@@ -68,6 +68,21 @@ static int adopt(struct dlm_dir *dir, const char *part, dlmgr_error *e)
     return TAKE_FD(fd);
 }
 
+int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret, dlmgr_error *e)
+{
+    struct dlm_sink *s = dlm_alloc(sizeof(*s));
+
+    if (!s || !(s->part = dlm_strdup(part))) {
+        free(s);
+        return dlm_fail(e, DLMGR_ENOMEM, "no memory for a part file");
+    }
+    s->fd = -1;
+    s->total = total;
+    s->dir = dlm_dir_hold(dir);
+    *ret = s;
+    return 0;
+}
+
 int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret, dlmgr_error *e)
 {
     CLEANUP_FD int fd = openat(dir->fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -80,21 +95,17 @@ int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct
         return dlm_fail_errno(e, DLMGR_EIO, part, "cannot create `%s/%s`", dir->path, part);
     if (fd < 0)
         return fd;
-    s = dlm_alloc(sizeof(*s));
-    if (!s || !(s->part = dlm_strdup(part))) {
-        free(s);
-        return dlm_fail(e, DLMGR_ENOMEM, "no memory for a part file");
-    }
-    r = dlm_ident_of(fd, &s->ident, &s->dev);
+    r = dlm_sink_new(dir, part, total, &s, e);
+    if (r < 0)
+        return r;
+    s->fd = TAKE_FD(fd);
+    r = dlm_ident_of(s->fd, &s->ident, &s->dev);
     if (r < 0) {
         errno = -r;
-        free(s->part);
-        free(s);
-        return dlm_fail_errno(e, DLMGR_EIO, part, "cannot look at `%s/%s`", dir->path, part);
+        r = dlm_fail_errno(e, DLMGR_EIO, part, "cannot look at `%s/%s`", dir->path, part);
+        dlm_sink_free(s);
+        return r;
     }
-    s->fd = TAKE_FD(fd);
-    s->total = total;
-    s->dir = dlm_dir_hold(dir);
     *ret = s;
     return 0;
 }

@@ -78,6 +78,8 @@ int dlm_sink_sync(struct dlm_sink *s, struct dlm_ident *ret_ident);
 /* Does the part's name still stand for this file? */
 bool dlm_sink_named(const struct dlm_sink *s);
 bool dlm_sink_complete(const struct dlm_sink *s);
+/* One without its file yet; a reference of dir is its own. */
+int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret, dlmgr_error *e);
 /* Room for so many blocks, the new ones empty; 0 or -ENOMEM. */
 int dlm_sink_reserve(struct dlm_sink *s, size_t blocks);
 /* The identity of what an open descriptor is; 0 or -errno. */
