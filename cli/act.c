@@ -153,13 +153,25 @@ static int choose(struct cli *cli, struct ids *ids)
     return code;
 }
 
+int cli_act_end(struct cli *cli, dlmgr **handle, int64_t changed, const char *done)
+{
+    char line[64];
+
+    if (cli->args.json) {
+        snprintf(line, sizeof(line), "{\"v\":1,\"changed\":%lld}", (long long)changed);
+        cli_print_raw(cli, line);
+    } else if (done) {
+        cli_note(cli, "%lld task%s %s", (long long)changed, changed == 1 ? "" : "s", done);
+    }
+    return cli_finish(cli, *handle ? cli_act_start(cli, handle) : 0, false);
+}
+
 static int act_command(struct cli *cli, int action, const char *done)
 {
     CLOSES dlmgr *handle = NULL;
     struct ids ids = {0};
     int64_t changed = 0;
     dlmgr_error error;
-    char line[64];
     int code = choose(cli, &ids), r;
 
     if (code == 0 && cli->args.operands.n && ids.n == 0) {
@@ -172,14 +184,7 @@ static int act_command(struct cli *cli, int action, const char *done)
     cli_ids_free(&ids);
     if (code)
         return code;
-    if (cli->args.json) {
-        snprintf(line, sizeof(line), "{\"v\":1,\"changed\":%lld}", (long long)changed);
-        cli_print_raw(cli, line);
-    } else if (handle) {
-        cli_note(cli, "%lld task%s %s", (long long)changed, changed == 1 ? "" : "s", done);
-    }
-    code = handle ? cli_act_start(cli, &handle) : 0;
-    return cli_finish(cli, code, false);
+    return cli_act_end(cli, &handle, changed, handle ? done : NULL);
 }
 
 int cli_pause(struct cli *cli)

@@ -19,4 +19,7 @@ void cli_ids_free(struct ids *ids);
 /* After a change without an owner: --start starts the daemon, else say what would. Closes the handle. Exit code. */
 int cli_act_start(struct cli *cli, dlmgr **handle);
 
+/* How such a command ends: say how many tasks were `done` ("paused"; NULL: nothing), then as cli_act_start(). */
+int cli_act_end(struct cli *cli, dlmgr **handle, int64_t changed, const char *done);
+
 #endif

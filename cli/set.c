@@ -160,7 +160,6 @@ int cli_set(struct cli *cli)
     CLOSES dlmgr *handle = NULL;
     struct ids ids = {0};
     int64_t changed = 0;
-    char line[64];
     int code = 0;
 
     if (!cli->args.operands.n == !cli->args.input)
@@ -174,12 +173,5 @@ int cli_set(struct cli *cli)
     }
     if (code)
         return code;
-    if (cli->args.json) {
-        snprintf(line, sizeof(line), "{\"v\":1,\"changed\":%lld}", (long long)changed);
-        cli_print_raw(cli, line);
-    } else {
-        cli_note(cli, "%lld task%s changed", (long long)changed, changed == 1 ? "" : "s");
-    }
-    code = handle ? cli_act_start(cli, &handle) : 0;
-    return cli_finish(cli, code, false);
+    return cli_act_end(cli, &handle, changed, "changed");
 }
