@@ -18,7 +18,7 @@
 #     run_stories "$@"
 #
 # Each function runs in a subshell of its own with an empty directory $TMP, HOME, DLMGR_HOME and XDG_* below it, the current
-# directory $TMP/work, and nothing on stdin. The first helper that finds something wrong says what and ends that story; a plain
+# directory $TMP/cwd, and nothing on stdin. The first helper that finds something wrong says what and ends that story; a plain
 # command that fails does not: use run, expect or check. What must stay true: after a story, no process that it
 # started lives (they are ended by their pids), and nothing of it is left on the disk. `# timeout: N` in a story's
 # file sets the seconds that the runner gives the whole file (default 120).
@@ -152,13 +152,13 @@ fixture_start() # [ARG...]
 story_setup()
 {
     TMP=$(mktemp -d "${TMPDIR:-/tmp}/dlmgr-story-XXXXXX") || exit 1
-    mkdir -p "$TMP/work" "$TMP/user" "$TMP/state"
+    mkdir -p "$TMP/cwd" "$TMP/user" "$TMP/state"
     touch "$TMP/out" "$TMP/err" "$TMP/pids"
     unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY NO_COLOR
     unset XDG_RUNTIME_DIR
     export TMP HOME=$TMP/user XDG_STATE_HOME=$TMP/state XDG_CONFIG_HOME=$TMP/user/.config
     export DLMGR_HOME=$TMP/home LC_ALL=C.UTF-8 TZ=UTC
-    cd "$TMP/work" || exit 1
+    cd "$TMP/cwd" || exit 1
 }
 
 # An owner of this story's homes that is not our child: it holds its lock open below $TMP.

@@ -8,14 +8,14 @@ script() # NAME LINE...
 {
     local name=$1
     shift
-    printf '%s\n' '#!/bin/bash' "$@" >"$TMP/work/$name.sh"
+    printf '%s\n' '#!/bin/bash' "$@" >"$TMP/cwd/$name.sh"
 }
 
 run_tests() # CODE FILE...
 {
     local code=$1
     shift
-    expect "$code" env T= "$ROOT/tests/run.sh" "${@/#/$TMP/work/}"
+    expect "$code" env T= "$ROOT/tests/run.sh" "${@/#/$TMP/cwd/}"
 }
 
 test_good_tests_are_summed()
