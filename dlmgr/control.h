@@ -9,13 +9,26 @@
 #ifndef DLM_CONTROL_H
 #define DLM_CONTROL_H
 
-#include "dlmgr/engine.h"
+#include "dlmgr/home.h"
+#include "dlmgr/methods.h"
+
+#include <uv.h>
 
 struct dlm_control;
 
+/* What it serves, so that it can be tested without an engine. All borrowed until stopped. */
+struct dlm_control_host {
+    uv_loop_t *loop;
+    const struct dlm_home *home;
+    const struct dlm_log *log;
+    /* params is stolen; may be NULL. The reply may come before this returns, and comes exactly once. */
+    void (*request)(void *context, const char *method, json_t *params, dlm_reply_fn reply, void *reply_context);
+    void *context;
+};
+
 /* Loop thread, all three. */
-int dlm_control_start(struct dlm_engine *engine, struct dlm_control **ret, dlmgr_error *e);
-/* Stop accepting, unlink the socket, close all connections; `closed` runs when libuv has let go of them; then it is freed. */
+int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **ret, dlmgr_error *e);
+/* Stop accepting, unlink the socket, flush what is written already, close all connections; `closed` runs when libuv has let go of them and no reply is owed; then it is freed. */
 void dlm_control_stop(struct dlm_control *c, void (*closed)(void *context), void *context);
 /* Durable events were committed: tell the connections that subscribed (method `subscribe`: a notification {"method":"news"} a time). */
 void dlm_control_news(struct dlm_control *c);

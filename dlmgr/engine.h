@@ -9,9 +9,7 @@
 #define DLM_ENGINE_H
 
 #include "dlmgr/home.h"
-
-#include <jansson.h>
-#include <uv.h>
+#include "dlmgr/methods.h"
 
 struct dlm_engine;
 
@@ -28,18 +26,8 @@ int dlm_engine_start(struct dlm_home *home, const struct dlm_engine_settings *se
 /* Checkpoint what runs, close, join, free; at most 5 s. NULL is fine. */
 void dlm_engine_stop(struct dlm_engine *e);
 
-/* Called on the loop thread, exactly once a request. result is owned by the callee; NULL when code is negative. */
-typedef void (*dlm_reply_fn)(void *context, int code, json_t *result, const dlmgr_error *error);
-
-/* Loop thread only (the control socket). params is stolen; may be NULL. The reply may come before this returns. */
-void dlm_engine_request(struct dlm_engine *e, const char *method, json_t *params, dlm_reply_fn reply, void *context);
-/* Any other thread: posts the same and waits. params is stolen; *ret_result is the caller's. */
+/* Any thread but the loop's: asks for a method and waits for its answer. params is stolen; *ret_result is the caller's. */
 int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result, dlmgr_error *error);
-
-/* For the control socket: its loop, the home, the log; loop thread only. */
-uv_loop_t *dlm_engine_loop(struct dlm_engine *e);
-const struct dlm_home *dlm_engine_home(struct dlm_engine *e);
-const struct dlm_log *dlm_engine_log(struct dlm_engine *e);
 
 /* An eventfd that is written when durable events were committed; for dlmgr_fd(). Owned by the engine. */
 int dlm_engine_news_fd(struct dlm_engine *e);

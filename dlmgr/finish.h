@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * finish.h - handing a file over: from a whole part to a file at its name.
+ *
+ *     sync -> verify -> choose -> (journal: committing, with the path) -> move -> (journal: done)
+ *
+ * The caller journals between the steps; each step is for a worker and may be run again after a crash. `choose` finds the first
+ * name that the policy and the directory allow, `move` takes it with RENAME_NOREPLACE, so that a name that a stranger took in between
+ * is never overwritten: then it answers DLM_FINISH_TAKEN and the caller chooses again. Nothing here knows the journal.
+ */
+#ifndef DLM_FINISH_H
+#define DLM_FINISH_H
+
+#include "dlmgr/names.h"
+#include "dlmgr/sink.h"
+
+enum dlm_finish_result {
+    DLM_FINISH_OK,
+    DLM_FINISH_TAKEN,    /* move: somebody has the name by now: choose again */
+    DLM_FINISH_EXISTS,   /* the policy forbids it: exit code 13 */
+    DLM_FINISH_MISMATCH, /* the digest is another one: 32 */
+    DLM_FINISH_VANISHED, /* the part's name does not stand for our file any more, and neither does the destination */
+    DLM_FINISH_TROUBLE,  /* the disk: see error (DLMGR_ENOSPC, DLMGR_EIO...) */
+};
+
+struct dlm_finish {
+    struct dlm_dir *dir;    /* borrowed */
+    const char *part;       /* borrowed; name of the part in dir */
+    int fd;                 /* of the part; -1: look() opens it, and the caller closes it */
+    struct dlm_ident ident; /* of the part, size included; sync() fills it in, look() compares with it */
+    const char *name;       /* borrowed; the component that the file should have */
+    const char *digest;     /* borrowed; "sha-256=hex" that must agree, or NULL */
+    int on_exists, mask;
+    int n;                          /* choose() begins with this numbered name, and leaves the number that it chose */
+    bool same;                      /* choose: SAME found an equal file there; move() unlinks the part and leaves that file alone */
+    char chosen[DLM_NAME_SIZE];     /* by choose(); before look(): last component of the journal's path */
+    char path[4096 + DLM_NAME_SIZE]; /* of it, absolute */
+    dlmgr_error error;              /* for every result but OK and TAKEN: text for people, with the remedy */
+};
+
+/* fdatasync of the part, sync of its directory (its entry must survive a power cut before the journal says committing), identity. */
+int dlm_finish_sync(struct dlm_finish *f);
+/* Length of the file against `total` (-1: not known) and the digest, by EVP in pieces; OK without one. Heavy. */
+int dlm_finish_verify(struct dlm_finish *f, int64_t total);
+/* A name for it: DLM_FINISH_OK with chosen, path, n and same; EXISTS; TROUBLE. */
+int dlm_finish_choose(struct dlm_finish *f);
+/* Mode (dlm_dir_file_mode), the name, sync of the directory. OK, TAKEN, VANISHED, TROUBLE. */
+int dlm_finish_move(struct dlm_finish *f);
+/*
+ * After a crash, with the journal's identity and path: *ret_moved true: our file is at the path already (a part left beside it, by link, is unlinked, the directory
+ * synced). False: the part is there, go on with choose. VANISHED: neither.
+ */
+int dlm_finish_look(struct dlm_finish *f, bool *ret_moved);
+
+#endif
