@@ -140,17 +140,32 @@ static void read_string(pid_t tid, uint64_t where, char *out, size_t room)
     out[n] = 0;
 }
 
+/* Below a directory that is held open, as /proc/self/fd/N/rest: its N, and where the rest begins; -1 for another path. */
+static int held_dir(const char *text, const char **ret_rest)
+{
+    int n = -1, len = 0;
+
+    if (sscanf(text, "/proc/self/fd/%d%n", &n, &len) != 1 && sscanf(text, "/proc/%*d/fd/%d%n", &n, &len) != 1)
+        return -1;
+    *ret_rest = text + len;
+    return **ret_rest == 0 || **ret_rest == '/' ? n : -1;
+}
+
 /* A path as the kernel will see it, made absolute; tabs and newlines would break the log's lines. */
 static void name_path(pid_t tid, int dirfd, uint64_t where, char *out, size_t room)
 {
     char text[1024], base[1024];
+    const char *rest = text;
+    int held;
 
     read_string(tid, where, text, sizeof(text));
-    if (text[0] == '/')
-        base[0] = 0;
-    else
+    held = held_dir(text, &rest);
+    base[0] = 0;
+    if (held >= 0)
+        name_fd(tid, held, base, sizeof(base));
+    else if (text[0] != '/')
         name_fd(tid, dirfd, base, sizeof(base));
-    if (snprintf(out, room, "%s%s%s", base, base[0] ? "/" : "", text) >= (int)room)
+    if (snprintf(out, room, "%s%s%s", base, base[0] && *rest != '/' && *rest ? "/" : "", rest) >= (int)room)
         out[room - 1] = 0;
     for (char *p = out; *p; p++)
         if (*p == '\t' || *p == '\n')

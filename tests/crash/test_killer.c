@@ -11,7 +11,7 @@
  *     family   leaves a child in a session of its own behind which writes lines to `child` for 12 s
  *     pair     a child as `lines`; says how it ended
  *     forever  says a line and sleeps
- *     files    one of each: mkdir, creating open, plain open, append, fdatasync, rename, link, unlink
+ *     files    one of each: mkdir, creating open, plain open, append, fdatasync, rename, link, unlink, by a held directory too
  *     exec     a thread beside it and then itself again as `lines`
  */
 #include "tests/lib/test.h"
@@ -123,6 +123,7 @@ static int victim_forever(void)
 
 static int victim_files(void)
 {
+    char held[64];
     int fd;
 
     must(mkdir("d", 0700) == 0);
@@ -130,6 +131,8 @@ static int victim_files(void)
     must(fd >= 0 && write(fd, "hello", 5) == 5 && write(fd, "hello", 5) == 5 && fdatasync(fd) == 0);
     close(open("d/a", O_RDONLY | O_CLOEXEC));
     must(rename("d/a", "d/b") == 0 && link("d/b", "d/c") == 0 && unlink("d/b") == 0);
+    fd = open("d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    must(fd >= 0 && snprintf(held, sizeof(held), "/proc/self/fd/%d/c", fd) > 0 && unlink(held) == 0);
     return 0;
 }
 
@@ -292,7 +295,7 @@ static void test_killer_log_tells_paths_offsets_and_results(void)
     static const char *const expected[] = {
         "\tmkdir\t0\t%s/d\t\t-1\t-1\t",        "\twrite\t5\t%s/d/a\t\t0\t5\t",  "\twrite\t5\t%s/d/a\t\t5\t5\t",
         "\tfdatasync\t0\t%s/d/a\t\t-1\t-1\t", "\trename\t0\t%s/d/a\t%s/d/b\t", "\tlink\t0\t%s/d/b\t%s/d/c\t",
-        "\tunlink\t0\t%s/d/b\t",             "count 8\n",
+        "\tunlink\t0\t%s/d/b\t",             "\tunlink\t0\t%s/d/c\t",   "count 9\n",
     };
 
     CHECK_INT(run("--count", "files", out, sizeof(out)), 0);
