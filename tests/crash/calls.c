@@ -35,8 +35,9 @@
 #endif
 
 #define ROWS (sizeof(table) / sizeof(table[0]))
-#define CALL(n) .name = #n, .nr = SYS_##n, .fd = -1, .dir = -1, .path = -1, .dir2 = -1, .path2 = -1, .offset = -1,      \
-                .len = -1, .flags = -1
+#define CALL(n)                                                                                    \
+    .name = #n, .nr = SYS_##n, .fd = -1, .dir = -1, .path = -1, .dir2 = -1, .path2 = -1,           \
+    .offset = -1, .len = -1, .flags = -1
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
@@ -145,7 +146,8 @@ static int held_dir(const char *text, const char **ret_rest)
 {
     int n = -1, len = 0;
 
-    if (sscanf(text, "/proc/self/fd/%d%n", &n, &len) != 1 && sscanf(text, "/proc/%*d/fd/%d%n", &n, &len) != 1)
+    if (sscanf(text, "/proc/self/fd/%d%n", &n, &len) != 1 &&
+        sscanf(text, "/proc/%*d/fd/%d%n", &n, &len) != 1)
         return -1;
     *ret_rest = text + len;
     return **ret_rest == 0 || **ret_rest == '/' ? n : -1;
@@ -165,7 +167,8 @@ static void name_path(pid_t tid, int dirfd, uint64_t where, char *out, size_t ro
         name_fd(tid, held, base, sizeof(base));
     else if (text[0] != '/')
         name_fd(tid, dirfd, base, sizeof(base));
-    if (snprintf(out, room, "%s%s%s", base, base[0] && *rest != '/' && *rest ? "/" : "", rest) >= (int)room)
+    if (snprintf(out, room, "%s%s%s", base, base[0] && *rest != '/' && *rest ? "/" : "", rest) >=
+        (int)room)
         out[room - 1] = 0;
     for (char *p = out; *p; p++)
         if (*p == '\t' || *p == '\n')
@@ -177,7 +180,8 @@ static int dir_of(int arg, const uint64_t args[6])
     return arg < 0 ? AT_FDCWD : (int)args[arg];
 }
 
-static bool may_create(pid_t tid, const struct call *call, const uint64_t args[6], int64_t *ret_flags)
+static bool may_create(pid_t tid, const struct call *call, const uint64_t args[6],
+                       int64_t *ret_flags)
 {
     struct open_how how = {0};
 
@@ -214,7 +218,8 @@ bool calls_look(pid_t tid, const struct call *call, const uint64_t args[6], stru
     if (call->path >= 0)
         name_path(tid, dir_of(call->dir, args), args[call->path], note->path, sizeof(note->path));
     if (call->path2 >= 0)
-        name_path(tid, dir_of(call->dir2, args), args[call->path2], note->path2, sizeof(note->path2));
+        name_path(tid, dir_of(call->dir2, args), args[call->path2], note->path2,
+                  sizeof(note->path2));
     return strcmp(note->path, "anon_inode:[eventfd]") != 0;
 }
 
@@ -235,9 +240,11 @@ void calls_returned(pid_t tid, const uint64_t args[6], int64_t result, struct no
         fclose(f);
 }
 
-#define LOAD(member) (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
+#define LOAD(member)                                                                               \
+    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, member))
 #define LOAD_ARG(i)                                                                                \
-    (struct sock_filter) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8u * (i))
+    (struct sock_filter)                                                                           \
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args) + 8u * (i))
 #define RETURN(what) (struct sock_filter) BPF_STMT(BPF_RET | BPF_K, what)
 #define IF(op, value, yes, no) (struct sock_filter) BPF_JUMP(BPF_JMP | (op) | BPF_K, value, yes, no)
 
@@ -264,7 +271,8 @@ int calls_filter(void)
     }
     code[n++] = RETURN(SECCOMP_RET_ALLOW);
     program.len = n;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
         return -errno;
     return 0;
 }

@@ -16,11 +16,12 @@
 struct call {
     const char *name;
     int nr;
-    signed char fd;           /* which argument is the descriptor it works on, -1 none */
-    signed char dir, path;    /* the first path, and the descriptor it is relative to (-1: the working directory) */
-    signed char dir2, path2;  /* the second one, of rename and link */
+    signed char fd; /* which argument is the descriptor it works on, -1 none */
+    signed char dir,
+        path; /* the first path, and the descriptor it is relative to (-1: the working directory) */
+    signed char dir2, path2; /* the second one, of rename and link */
     signed char offset, len;
-    signed char flags;        /* counts only with O_CREAT in this argument */
+    signed char flags; /* counts only with O_CREAT in this argument */
 };
 
 /* One call that was made: what the log tells of it. */

@@ -37,12 +37,13 @@
 
 #define EVENT(status) ((status) >> 16)
 #define FOLLOW                                                                                     \
-    (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL |          \
-     PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP)
+    (PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC |         \
+     PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACESECCOMP)
 
 struct thread {
     pid_t tid, tgid; /* tid 0: free */
-    long n, after;   /* the number of the call it is in, 0 none; lines of the log when it was entered */
+    long n,
+        after; /* the number of the call it is in, 0 none; lines of the log when it was entered */
     uint64_t args[6];
     struct note note;
 };
@@ -119,8 +120,9 @@ static void log_call(struct run *run, struct thread *t, const char *result)
     const struct note *note = &t->note;
 
     if (run->log)
-        fprintf(run->log, "%ld\t%d\t%s\t%s\t%s\t%s\t%lld\t%lld\t%ld\n", t->n, (int)t->tgid, note->call->name, result,
-                note->path, note->path2, (long long)note->offset, (long long)note->len, t->after);
+        fprintf(run->log, "%ld\t%d\t%s\t%s\t%s\t%s\t%lld\t%lld\t%ld\n", t->n, (int)t->tgid,
+                note->call->name, result, note->path, note->path2, (long long)note->offset,
+                (long long)note->len, t->after);
     run->lines++;
     t->n = 0;
 }
@@ -189,7 +191,8 @@ static bool at_call(struct run *run, struct thread *t)
         return false; /* it was killed meanwhile */
     if (info.op == PTRACE_SYSCALL_INFO_EXIT)
         returned(run, t, &info);
-    else if (info.op == PTRACE_SYSCALL_INFO_SECCOMP || (info.op == PTRACE_SYSCALL_INFO_ENTRY && run->slow))
+    else if (info.op == PTRACE_SYSCALL_INFO_SECCOMP ||
+             (info.op == PTRACE_SYSCALL_INFO_ENTRY && run->slow))
         return entered(run, t, &info);
     return false;
 }
@@ -220,7 +223,8 @@ static void at_stop(struct run *run, struct thread *t, int status)
         if (at_call(run, t))
             return;
         sig = 0;
-    } else if (event == PTRACE_EVENT_STOP && (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)) {
+    } else if (event == PTRACE_EVENT_STOP &&
+               (sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)) {
         ptrace(PTRACE_LISTEN, t->tid, NULL, NULL);
         return;
     } else if (event == PTRACE_EVENT_EXEC) {
@@ -292,29 +296,44 @@ static void start(struct run *run, char **argv)
 static void read_options(int argc, char **argv, struct run *run)
 {
     static const struct option options[] = {
-        {"kill-at", required_argument, NULL, 'k'}, {"count", no_argument, NULL, 'c'},
-        {"log", required_argument, NULL, 'l'},     {"only-first", no_argument, NULL, 'f'},
-        {"timeout", required_argument, NULL, 't'}, {"no-seccomp", no_argument, NULL, 's'},
+        {"kill-at", required_argument, NULL, 'k'},
+        {"count", no_argument, NULL, 'c'},
+        {"log", required_argument, NULL, 'l'},
+        {"only-first", no_argument, NULL, 'f'},
+        {"timeout", required_argument, NULL, 't'},
+        {"no-seccomp", no_argument, NULL, 's'},
         {NULL, 0, NULL, 0},
     };
     int c;
 
     while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1)
         switch (c) {
-        case 'k': run->kill_at = strtol(optarg, NULL, 10); break;
-        case 'c': run->print = true; break;
+        case 'k':
+            run->kill_at = strtol(optarg, NULL, 10);
+            break;
+        case 'c':
+            run->print = true;
+            break;
         case 'l':
             run->log = fopen(optarg, "we");
             if (!run->log)
                 die(optarg);
             break;
-        case 'f': run->only_first = true; break;
-        case 't': run->timeout = (unsigned)strtoul(optarg, NULL, 10); break;
-        case 's': run->no_seccomp = true; break;
-        default: exit(125);
+        case 'f':
+            run->only_first = true;
+            break;
+        case 't':
+            run->timeout = (unsigned)strtoul(optarg, NULL, 10);
+            break;
+        case 's':
+            run->no_seccomp = true;
+            break;
+        default:
+            exit(125);
         }
     if (optind == argc || (run->kill_at < 1 && !run->print && !run->log)) {
-        fprintf(stderr, "usage: killer [--kill-at N] [--count] [--log FILE] [--only-first] [--timeout S] -- PROGRAM ARGS...\n");
+        fprintf(stderr,
+                "usage: killer [--kill-at N] [--count] [--log FILE] [--only-first] [--timeout S] -- PROGRAM ARGS...\n");
         exit(125);
     }
 }

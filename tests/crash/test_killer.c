@@ -155,9 +155,9 @@ static const struct victim {
     const char *mode;
     int (*fn)(void);
 } victims[] = {
-    {"lines", victim_lines}, {"threads", victim_threads}, {"family", victim_family},
-    {"files", victim_files}, {"exec", victim_exec},
-    {"pair", victim_pair},   {"forever", victim_forever},
+    {"lines", victim_lines},     {"threads", victim_threads}, {"family", victim_family},
+    {"files", victim_files},     {"exec", victim_exec},       {"pair", victim_pair},
+    {"forever", victim_forever},
 };
 
 /* ---- Running the killer on them ------------------------------------------------------------------ */
@@ -172,7 +172,8 @@ static int run(const char *options, const char *mode, char *ret_out, size_t room
 
     CU_ASSERT_FATAL(n > 0);
     self[n] = 0;
-    snprintf(command, sizeof(command), "cd '%s' && '%s' --timeout 20 --log log %s -- '%s' --victim %s", test_dir(),
+    snprintf(command, sizeof(command),
+             "cd '%s' && '%s' --timeout 20 --log log %s -- '%s' --victim %s", test_dir(),
              killer_path, options, self, mode);
     f = popen(command, "re");
     CU_ASSERT_FATAL(f != NULL);
@@ -269,7 +270,8 @@ static void test_killer_kills_the_whole_family(void)
     before = slurp("child");
     doze(100);
     after = slurp("child");
-    CHECK_INT(count_of(before, "child"), 7); /* the creating open, `begun`, 7 lines, and the prevented one */
+    CHECK_INT(count_of(before, "child"),
+              7); /* the creating open, `begun`, 7 lines, and the prevented one */
     CHECK_STR(after, before);
     free(before);
     free(after);
@@ -283,7 +285,9 @@ static void test_killer_only_first_lets_the_others_finish(void)
     CHECK_STR(out, "line 0\nline 1\nline 2\n");
     for (int w = 0; w < 2; w++) {
         test_about("%s", ways[w]);
-        CHECK_INT(run(w ? "--kill-at 4 --only-first --no-seccomp" : "--kill-at 4 --only-first", "pair", out, sizeof(out)), 137);
+        CHECK_INT(run(w ? "--kill-at 4 --only-first --no-seccomp" : "--kill-at 4 --only-first",
+                      "pair", out, sizeof(out)),
+                  137);
         CHECK_STR(out, "line 0\nline 1\nline 2\nended by 9\n");
     }
 }
@@ -293,9 +297,15 @@ static void test_killer_log_tells_paths_offsets_and_results(void)
     char out[1000], line[8192];
     char *log;
     static const char *const expected[] = {
-        "\tmkdir\t0\t%s/d\t\t-1\t-1\t",        "\twrite\t5\t%s/d/a\t\t0\t5\t",  "\twrite\t5\t%s/d/a\t\t5\t5\t",
-        "\tfdatasync\t0\t%s/d/a\t\t-1\t-1\t", "\trename\t0\t%s/d/a\t%s/d/b\t", "\tlink\t0\t%s/d/b\t%s/d/c\t",
-        "\tunlink\t0\t%s/d/b\t",             "\tunlink\t0\t%s/d/c\t",   "count 9\n",
+        "\tmkdir\t0\t%s/d\t\t-1\t-1\t",
+        "\twrite\t5\t%s/d/a\t\t0\t5\t",
+        "\twrite\t5\t%s/d/a\t\t5\t5\t",
+        "\tfdatasync\t0\t%s/d/a\t\t-1\t-1\t",
+        "\trename\t0\t%s/d/a\t%s/d/b\t",
+        "\tlink\t0\t%s/d/b\t%s/d/c\t",
+        "\tunlink\t0\t%s/d/b\t",
+        "\tunlink\t0\t%s/d/c\t",
+        "count 9\n",
     };
 
     CHECK_INT(run("--count", "files", out, sizeof(out)), 0);
@@ -322,7 +332,8 @@ static void test_killer_goes_on_after_an_exec(void)
 
     for (int w = 0; w < 2; w++) {
         test_about("%s", ways[w]);
-        CHECK_INT(run(w ? "--kill-at 6 --no-seccomp" : "--kill-at 6", "exec", out, sizeof(out)), 137);
+        CHECK_INT(run(w ? "--kill-at 6 --no-seccomp" : "--kill-at 6", "exec", out, sizeof(out)),
+                  137);
         CHECK_STR(out, "before\nline 0\nline 1\nline 2\nline 3\n");
     }
 }
