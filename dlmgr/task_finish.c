@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_finish.c - from a whole part to a file at its name, step by step with the journal: see finish.h and task.h.
+ *
+ *     job  sync [verify when that is short] choose
+ *     op   verifying, committing with the path                  or, with a digest of a large file:
+ *     job  move                                                 op count + verifying, job verify + choose, op committing
+ *     op   done
+ *
+ * Until the row says committing the task can still leave; from then on it ends in what really happened to the file. A name that somebody
+ * else has by now (a task of ours: the journal says so; a stranger: the rename does) sends it back to choose.
+ */
+#include "dlmgr/task.h"
+
+#include <stdio.h>
+
+#define SHORT MIB(4) /* verified together with the sync */
+
+static void choose_again(struct dlm_task *t);
+
+static const char *wanted_name(const struct dlm_task *t)
+{
+    const char *slash = t->row.out ? strrchr(t->row.out, '/') : NULL;
+
+    return !t->row.out ? t->row.name : slash ? slash + 1 : t->row.out;
+}
+
+static void prepare(struct dlm_task *t)
+{
+    int fd = t->own_fd ? t->finish.fd : t->sink->fd;
+    int n = t->finish.n;
+
+    t->finish.dir = t->dir;
+    t->finish.part = t->row.part;
+    t->finish.fd = fd;
+    t->finish.name = wanted_name(t);
+    t->finish.digest = t->row.digest;
+    t->finish.on_exists = t->row.on_exists;
+    t->finish.mask = t->row.mask;
+    t->finish.n = n;
+}
+
+/* What a step that did not succeed means for the task. */
+static void step_failed(struct dlm_task *t, int result)
+{
+    const dlmgr_error *e = &t->finish.error;
+
+    t->committing = false;
+    if (result == DLM_FINISH_EXISTS)
+        return dlm_task_fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_EXISTS, e->text, 0, NULL);
+    if (result == DLM_FINISH_MISMATCH) {
+        t->leave.worthless = true;
+        return dlm_task_fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_CHECKSUM, e->text, 0, NULL);
+    }
+    if (result == DLM_FINISH_VANISHED) {
+        t->leave.forget = true;
+        return dlm_task_fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, e->text, 0, NULL);
+    }
+    dlm_task_disk(t, e);
+}
+
+/* ---- done --------------------------------------------------------------------------------------- */
+
+static int done_work(struct dlm_store *s, struct dlm_op *op)
+{
+    struct dlm_task *t = container_of(op, struct dlm_task, op);
+    struct dlm_move m = {.id = t->row.id, .to = DLMGR_DONE, .path = t->finish.path, .bytes = t->finish.ident.size,
+                         .total = t->finish.ident.size, .attempts = -1};
+
+    return dlm_store_move(s, &m, NULL);
+}
+
+static void on_done(struct dlm_op *op)
+{
+    struct dlm_task *t = container_of(op, struct dlm_task, op);
+
+    t->busy = false;
+    if (op->result < 0)
+        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be done: %s", (long long)t->row.id, op->error.text);
+    dlm_task_remove(t);
+}
+
+/* ---- move ------------------------------------------------------------------------------------------ */
+
+static void move_work(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->job_result = dlm_finish_move(&t->finish);
+}
+
+static void on_moved(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->busy = false;
+    if (t->job_result == DLM_FINISH_OK)
+        return dlm_task_op(t, done_work, on_done);
+    if (t->job_result != DLM_FINISH_TAKEN)
+        return step_failed(t, t->job_result);
+    choose_again(t);
+}
+
+/* ---- committing ------------------------------------------------------------------------------------ */
+
+static int commit_work(struct dlm_store *s, struct dlm_op *op)
+{
+    struct dlm_task *t = container_of(op, struct dlm_task, op);
+    struct dlm_move m = {.id = t->row.id, .to = DLMGR_VERIFYING, .bytes = -1, .total = t->finish.ident.size, .attempts = t->attempts};
+    int r = t->row.state == DLMGR_RUNNING ? dlm_store_move(s, &m, NULL) : 0;
+
+    m.to = DLMGR_COMMITTING;
+    m.path = t->finish.path;
+    m.ident = &t->finish.ident;
+    return r < 0 ? r : dlm_store_move(s, &m, NULL);
+}
+
+static void on_committing(struct dlm_op *op)
+{
+    struct dlm_task *t = container_of(op, struct dlm_task, op);
+
+    t->busy = false;
+    if (op->result == 0) {
+        t->row.state = DLMGR_COMMITTING;
+        return dlm_task_job(t, move_work, on_moved, false);
+    }
+    if (op->result == DLMGR_EEXIST && t->row.on_exists != DLMGR_EXISTS_FAIL) {
+        /* Another task of ours is about to have that name. One that replaces or compares must see what becomes of it. */
+        if (t->row.on_exists == DLMGR_EXISTS_DEFAULT || t->row.on_exists == DLMGR_EXISTS_RENAME)
+            t->finish.n++;
+        return choose_again(t);
+    }
+    t->committing = t->row.state == DLMGR_COMMITTING;
+    snprintf(t->finish.error.text, sizeof(t->finish.error.text), "another task is putting a file at `%.300s`", t->finish.path);
+    if (op->result == DLMGR_EEXIST)
+        return step_failed(t, DLM_FINISH_EXISTS);
+    /* Somebody else moved the row: it is not ours any more. */
+    dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot commit: %s", (long long)t->row.id, op->error.text);
+    t->committing = false;
+    t->leave.forget = true;
+    dlm_task_halt(t, false);
+}
+
+static void commit(struct dlm_task *t)
+{
+    if (dlm_task_leaving(t))
+        return;
+    t->committing = true;
+    dlm_task_op(t, commit_work, on_committing);
+}
+
+/* ---- choose ------------------------------------------------------------------------------------------ */
+
+static void choose_work(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->job_result = dlm_finish_choose(&t->finish);
+}
+
+static void on_chosen(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->busy = false;
+    if (t->job_result != DLM_FINISH_OK)
+        return step_failed(t, t->job_result);
+    commit(t);
+}
+
+static void choose_again(struct dlm_task *t)
+{
+    dlm_task_job(t, choose_work, on_chosen, t->row.on_exists == DLMGR_EXISTS_SAME);
+}
+
+/* ---- sync and verify ------------------------------------------------------------------------------------ */
+
+static void verify_work(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->job_result = dlm_finish_verify(&t->finish, t->row.total);
+    if (t->job_result == DLM_FINISH_OK)
+        t->job_result = dlm_finish_choose(&t->finish);
+}
+
+static int verifying_work(struct dlm_store *s, struct dlm_op *op)
+{
+    struct dlm_task *t = container_of(op, struct dlm_task, op);
+    struct dlm_move m = {.id = t->row.id, .to = DLMGR_VERIFYING, .bytes = -1, .total = t->finish.ident.size, .attempts = t->attempts};
+    int r = t->rows ? dlm_task_count_rows(s, t) : 0;
+
+    return r < 0 ? r : dlm_store_move(s, &m, NULL);
+}
+
+static void on_verifying(struct dlm_op *op)
+{
+    struct dlm_task *t = container_of(op, struct dlm_task, op);
+
+    t->busy = false;
+    if (op->result < 0) {
+        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be verified: %s", (long long)t->row.id, op->error.text);
+        t->leave.forget = true;
+        return dlm_task_halt(t, false);
+    }
+    t->row.state = DLMGR_VERIFYING;
+    if (!dlm_task_leaving(t))
+        dlm_task_job(t, verify_work, on_chosen, true);
+}
+
+static bool is_long(const struct dlm_task *t)
+{
+    return (t->row.digest || t->row.on_exists == DLMGR_EXISTS_SAME) && t->row.total > SHORT;
+}
+
+static void sync_work(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->job_result = dlm_finish_sync(&t->finish);
+    if (t->job_result == DLM_FINISH_OK && !is_long(t))
+        verify_work(job);
+}
+
+static void on_synced(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->busy = false;
+    if (t->job_result != DLM_FINISH_OK) {
+        /* Perhaps it was the sync: what that covered must not be counted. */
+        t->leave.forget = t->job_result == DLM_FINISH_TROUBLE;
+        return step_failed(t, t->job_result);
+    }
+    t->entry_synced = true;
+    if (!is_long(t))
+        return commit(t);
+    /* The sync covers what was written before it began, and nothing has been written since. */
+    if (t->rows)
+        t->rows_ident = t->finish.ident;
+    dlm_task_op(t, verifying_work, on_verifying);
+}
+
+void dlm_task_finish(struct dlm_task *t)
+{
+    t->phase = DLM_PHASE_FINISH;
+    if (t->counting)
+        return; /* count_ended() comes back here */
+    prepare(t);
+    free(TAKE_PTR(t->rows));
+    if (is_long(t) && t->sink->uncounted && dlm_task_snapshot(t) < 0)
+        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory", 0);
+    dlm_task_job(t, sync_work, on_synced, false);
+}
+
+/* ---- After a crash ------------------------------------------------------------------------------------------ */
+
+static void look_work(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+    bool moved = false;
+
+    t->job_result = dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->finish.error);
+    if (t->job_result < 0) {
+        t->job_result = DLM_FINISH_TROUBLE;
+        return;
+    }
+    prepare(t);
+    t->finish.ident = t->row.ident;
+    t->job_result = dlm_finish_look(&t->finish, &moved);
+    t->moved = moved;
+    if (t->job_result == DLM_FINISH_OK && !moved)
+        t->job_result = dlm_finish_choose(&t->finish);
+}
+
+static void on_looked(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->busy = false;
+    if (t->job_result != DLM_FINISH_OK)
+        return step_failed(t, t->job_result);
+    if (t->moved)
+        dlm_task_op(t, done_work, on_done);
+    else
+        commit(t);
+}
+
+void dlm_task_look(struct dlm_task *t)
+{
+    const char *slash = t->row.path ? strrchr(t->row.path, '/') : NULL;
+
+    t->phase = DLM_PHASE_FINISH;
+    t->committing = t->own_fd = true;
+    t->finish.fd = -1;
+    snprintf(t->finish.chosen, sizeof(t->finish.chosen), "%s", slash ? slash + 1 : "");
+    snprintf(t->finish.path, sizeof(t->finish.path), "%s", t->row.path ? t->row.path : "");
+    dlm_task_job(t, look_work, on_looked, false);
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * transfer.c - one GET: see transfer.h.
+ *
+ * Two callbacks of libcurl bring everything in: on_header feeds headers.h, on_body asks the verdict once and then either writes, holds
+ * or keeps an excerpt. on_done decides how it ended. libcurl's own redirects, resume and rate limits are not used.
+ *
+ * A body is stopped at `stop`: where our range ends, where an over-long answer goes beyond it, or where another connection took over the
+ * rest. Stopping in the middle means that the connection is lost, for HTTP/1.1 knows no other way.
+ */
+#include "dlmgr/transfer.h"
+
+#include <stdio.h>
+
+#define REFILL_MS 25
+
+/* ---- Holding back ------------------------------------------------------------------------------ */
+
+static bool may_flow(struct dlm_transfer *t, int64_t now)
+{
+    /* Both are asked, so that both fill. */
+    bool all = dlm_bucket_open(&t->env->all, now), own = !t->bucket || dlm_bucket_open(t->bucket, now);
+
+    return all && own && !*t->env->hold;
+}
+
+static void on_refill(uv_timer_t *timer)
+{
+    struct dlm_transfers *env = container_of(timer, struct dlm_transfers, refill);
+    struct dlm_transfer *list = env->paused;
+    int64_t now = dlm_clock_mono();
+
+    env->paused = NULL;
+    while (list) {
+        struct dlm_transfer *t = list;
+
+        list = t->next_paused;
+        t->in_paused = false;
+        if (may_flow(t, now)) {
+            dlm_fetch_unpause(env->fetch, &t->fetching);
+        } else {
+            t->next_paused = env->paused;
+            t->in_paused = true;
+            env->paused = t;
+        }
+    }
+    if (!env->paused)
+        uv_timer_stop(timer);
+}
+
+static void hold_back(struct dlm_transfer *t)
+{
+    struct dlm_transfers *env = t->env;
+
+    if (t->in_paused)
+        return;
+    t->next_paused = env->paused;
+    t->in_paused = true;
+    env->paused = t;
+    if (!uv_is_active((uv_handle_t *)&env->refill))
+        uv_timer_start(&env->refill, on_refill, REFILL_MS, REFILL_MS);
+}
+
+static void let_go(struct dlm_transfer *t)
+{
+    struct dlm_transfer **at = &t->env->paused;
+
+    while (t->in_paused && *at != t)
+        at = &(*at)->next_paused;
+    if (t->in_paused)
+        *at = t->next_paused;
+    t->in_paused = false;
+}
+
+int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch, struct dlm_slots *slots,
+                       int64_t limit_rate)
+{
+    static const bool never;
+
+    *env = (struct dlm_transfers){.fetch = fetch, .slots = slots, .hold = &never};
+    dlm_bucket_set(&env->all, limit_rate, dlm_clock_mono());
+    return uv_timer_init(loop, &env->refill) == 0 ? 0 : DLMGR_ENOMEM;
+}
+
+void dlm_transfers_stop(struct dlm_transfers *env)
+{
+    uv_close((uv_handle_t *)&env->refill, NULL);
+}
+
+/* ---- Judging ----------------------------------------------------------------------------------- */
+
+static bool ours(const struct dlm_transfer *t)
+{
+    return t->verdict.action == DLM_TAKE || (t->verdict.action == DLM_RESTART && t->verdict.usable);
+}
+
+static void judge(struct dlm_transfer *t)
+{
+    struct dlm_have have = {0};
+
+    t->judged = true;
+    t->status = t->answer.status;
+    t->asked.can_reask = t->hops > 0 && !t->reasked;
+    t->ops->have(t, &have);
+    dlm_verdict_answer(&t->asked, &have, &t->rules, &t->answer, &t->verdict);
+    if (!ours(t))
+        return;
+    t->segment.start = t->segment.pos = t->verdict.offset;
+    t->stop = t->verdict.length < 0 ? -1 : t->verdict.offset + t->verdict.length;
+    if (t->verdict.action == DLM_RESTART || !t->asked.ranged || t->segment.end < 0)
+        t->segment.end = t->stop;
+    t->ops->judged(t);
+}
+
+/* ---- Bytes --------------------------------------------------------------------------------------- */
+
+/* Fewer than came: libcurl ends the transfer with CURLE_WRITE_ERROR. */
+static size_t end_body(bool *ret_why)
+{
+    *ret_why = true;
+    return 0;
+}
+
+/* How much of len still belongs to us. */
+static size_t wanted(const struct dlm_transfer *t, size_t len)
+{
+    int64_t end = t->stop;
+
+    if (t->segment.end >= 0 && (end < 0 || t->segment.end < end))
+        end = t->segment.end;
+    return end < 0 ? len : (size_t)MIN((int64_t)len, MAX(end - t->segment.pos - (int64_t)t->n_held, 0));
+}
+
+static bool write_bytes(struct dlm_transfer *t, const char *data, size_t len)
+{
+    int r = dlm_writer_write(&t->writer, data, len);
+
+    t->segment.pos = t->writer.pos;
+    if (r < 0)
+        t->disk_errno = -r;
+    t->ops->wrote(t, len);
+    return r == 0;
+}
+
+static bool keep(struct dlm_transfer *t, const char *data, size_t len)
+{
+    if (!t->held && !(t->held = dlm_alloc(DLM_HELD_MAX)))
+        return false;
+    memcpy(t->held + t->n_held, data, len);
+    t->n_held += len;
+    return true;
+}
+
+static size_t keep_excerpt(struct dlm_transfer *t, const char *data, size_t len)
+{
+    size_t n = MIN(len, DLM_HELD_MAX - t->n_held);
+
+    if (n && !keep(t, data, n))
+        return 0;
+    return n == len ? len : end_body(&t->cut);
+}
+
+static size_t take(struct dlm_transfer *t, const char *data, size_t len)
+{
+    size_t n = wanted(t, len);
+
+    if (t->disk_errno || t->unwanted)
+        return 0; /* what follows a gap must not be written */
+    if (t->rules.max_size > 0 && t->segment.pos + (int64_t)(t->n_held + n) > t->rules.max_size)
+        return end_body(&t->oversize);
+    if (!t->going && t->n_held + n > DLM_HELD_MAX) {
+        t->waits = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    if (!may_flow(t, dlm_clock_mono())) {
+        hold_back(t);
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    if (t->going ? !write_bytes(t, data, n) : n && !keep(t, data, n))
+        return 0;
+    t->received += (int64_t)n;
+    dlm_bucket_take(&t->env->all, (int64_t)n);
+    if (t->bucket)
+        dlm_bucket_take(t->bucket, (int64_t)n);
+    return n == len ? len : end_body(&t->cut);
+}
+
+static size_t on_body(char *data, size_t size, size_t n, void *context)
+{
+    struct dlm_transfer *t = context;
+
+    if (!t->judged)
+        judge(t);
+    return ours(t) ? take(t, data, size * n) : keep_excerpt(t, data, size * n);
+}
+
+static size_t on_header(char *data, size_t size, size_t n, void *context)
+{
+    struct dlm_transfer *t = context;
+
+    if (t->judged)
+        return size * n; /* trailers */
+    return dlm_answer_line(&t->answer, data, size * n) == 0 ? size * n : 0;
+}
+
+/* ---- Asking --------------------------------------------------------------------------------------- */
+
+static void give_back(struct dlm_transfer *t)
+{
+    if (!t->fetching.easy)
+        return;
+    dlm_fetch_remove(t->env->fetch, &t->fetching);
+    if (t->target.tainted)
+        curl_easy_cleanup(TAKE_PTR(t->fetching.easy));
+    else
+        dlm_fetch_keep(t->env->fetch, TAKE_PTR(t->fetching.easy));
+    dlm_target_clear(&t->target);
+}
+
+static int set_range(struct dlm_transfer *t)
+{
+    char range[64];
+
+    t->asked.ranged = t->segment.start > 0 || t->asked.ranged;
+    t->asked.start = t->segment.start;
+    t->asked.end = t->segment.end;
+    if (!t->asked.ranged)
+        return 0;
+    if (t->segment.end >= 0)
+        snprintf(range, sizeof(range), "%lld-%lld", (long long)t->segment.start, (long long)t->segment.end - 1);
+    else
+        snprintf(range, sizeof(range), "%lld-", (long long)t->segment.start);
+    return curl_easy_setopt(t->fetching.easy, CURLOPT_RANGE, range) == CURLE_OK ? 0 : DLMGR_ENOMEM;
+}
+
+/* One request to t->at. */
+static int ask(struct dlm_transfer *t, dlmgr_error *e)
+{
+    const char *if_range;
+    CURL *easy;
+    int r;
+
+    t->judged = t->cut = t->waits = false;
+    t->n_held = 0;
+    t->trouble[0] = '\0';
+    t->fetching.easy = easy = dlm_fetch_easy(t->env->fetch);
+    if (!easy || set_range(t) < 0)
+        return dlm_fail(e, DLMGR_ENOMEM, "no memory for a request");
+    if_range = t->asked.ranged && dlm_validator_is_strong(t->validator) ? t->validator : NULL;
+    t->asked.conditional = if_range != NULL;
+    r = dlm_target_set(easy, t->opts, t->source, &t->given, &t->at, if_range, &t->target, e);
+    if (r < 0)
+        return r;
+    if (t->env->all.rate || (t->bucket && t->bucket->rate))
+        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L); /* slow because we want it so */
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->trouble);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    dlm_answer_reset(&t->answer, dlm_clock_wall());
+    r = dlm_fetch_add(t->env->fetch, &t->fetching);
+    return r < 0 ? dlm_fail(e, r, "libcurl does not take the request") : 0;
+}
+
+static int url_copy(const struct dlm_url *from, struct dlm_url *ret)
+{
+    *ret = (struct dlm_url){.wire = dlm_strdup(from->wire), .origin = dlm_strdup(from->origin), .https = from->https};
+    if (ret->wire && ret->origin)
+        return 0;
+    dlm_url_clear(ret);
+    return DLMGR_ENOMEM;
+}
+
+/* ---- Ending ---------------------------------------------------------------------------------------- */
+
+static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int class_, int code, const char *text)
+{
+    t->verdict = (struct dlm_verdict){.action = action, .class_ = class_, .code = code, .length = -1, .total = -1, .wait_ms = -1};
+    snprintf(t->verdict.text, sizeof(t->verdict.text), "%s", text);
+}
+
+/* What libcurl says about an end that was not ours. */
+static void judge_trouble(struct dlm_transfer *t)
+{
+    struct dlm_trouble trouble = {.curl = (int)t->code, .detail = t->trouble};
+    long os_errno = 0, proxy = 0;
+
+    if (t->fetching.easy) {
+        curl_easy_getinfo(t->fetching.easy, CURLINFO_OS_ERRNO, &os_errno);
+        curl_easy_getinfo(t->fetching.easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
+    }
+    trouble.os_errno = (int)os_errno;
+    trouble.proxy_status = (int)proxy;
+    dlm_verdict_curl(&trouble, &t->verdict);
+    t->status = 0;
+}
+
+static bool all_came(const struct dlm_transfer *t)
+{
+    int64_t end = t->stop;
+
+    if (t->segment.end >= 0 && (end < 0 || t->segment.end < end))
+        end = t->segment.end;
+    return end < 0 ? t->code == CURLE_OK : t->segment.pos >= end;
+}
+
+/* A body of ours has come to its end, and what was held is written. */
+static void conclude(struct dlm_transfer *t)
+{
+    dlm_writer_stop(&t->writer, t->env->slots);
+    if (t->disk_errno)
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_IO, strerror(t->disk_errno));
+    else if (t->oversize)
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, "the file is larger than --max-size allows");
+    else if (all_came(t))
+        t->verdict.action = DLM_TAKE;
+    else if (t->code == CURLE_OK)
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK, "the answer ended too early");
+    else
+        judge_trouble(t);
+    give_back(t);
+    t->ops->ended(t);
+}
+
+/* Ended before it was ours. */
+static void refuse(struct dlm_transfer *t)
+{
+    if (t->target.refused)
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_NETWORK,
+                    "the address is private, and --block-private is set");
+    else if (!t->judged && t->answer.no_memory)
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory");
+    else if (!t->judged && t->code == CURLE_WRITE_ERROR)
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP, "the answer's header is too long");
+    else if (!t->judged)
+        judge_trouble(t);
+    give_back(t);
+    t->ops->ended(t);
+}
+
+static void fail(struct dlm_transfer *t, int class_, int code, const char *text)
+{
+    verdict_set(t, DLM_FAIL, class_, code, text);
+    give_back(t);
+    t->ops->ended(t);
+}
+
+static void ask_again(struct dlm_transfer *t)
+{
+    dlmgr_error e = {0};
+
+    give_back(t);
+    if (ask(t, &e) < 0)
+        fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, e.text);
+}
+
+static void follow(struct dlm_transfer *t)
+{
+    struct dlm_url next = {0};
+    dlmgr_error e = {0};
+
+    if (t->hops++ >= DLM_REDIRECTS_MAX)
+        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS, "more than 10 redirects: the server sends us in circles");
+    if (dlm_url_redirect(&t->at, t->answer.location, &next, &e) < 0)
+        return fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, e.text);
+    dlm_url_clear(&t->at);
+    t->at = next;
+    ask_again(t);
+}
+
+static void reask(struct dlm_transfer *t)
+{
+    struct dlm_url at;
+
+    if (url_copy(&t->given, &at) < 0)
+        return fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory");
+    dlm_url_clear(&t->at);
+    t->at = at;
+    t->hops = 0;
+    t->reasked = true;
+    ask_again(t);
+}
+
+static void on_done(struct dlm_fetching *f, CURLcode code)
+{
+    struct dlm_transfer *t = container_of(f, struct dlm_transfer, fetching);
+
+    t->code = code;
+    let_go(t);
+    if (!t->judged && t->answer.complete && (code == CURLE_OK || t->answer.status >= 300) && !t->target.refused)
+        judge(t);
+    if (t->judged && t->verdict.action == DLM_REDIRECT)
+        return follow(t);
+    if (t->judged && t->verdict.action == DLM_REASK && t->verdict.given_url)
+        return reask(t);
+    t->over = true;
+    t->ops->over(t);
+    if (!t->judged || !ours(t))
+        return refuse(t);
+    if (t->unwanted) {
+        give_back(t);
+        t->ops->ended(t);
+    } else if (t->going) {
+        conclude(t);
+    }
+}
+
+/* ---- The owner's side -------------------------------------------------------------------------------- */
+
+int dlm_transfer_start(struct dlm_transfer *t, struct dlm_url *at, dlmgr_error *e)
+{
+    int r = dlm_url_parse(t->opts->urls[t->source], &t->given, e);
+
+    t->fetching.done = on_done;
+    t->stop = -1;
+    if (r == 0 && at) {
+        t->at = *at;
+        *at = (struct dlm_url){0};
+        t->hops = 1;
+    } else if (r == 0 && url_copy(&t->given, &t->at) < 0) {
+        r = dlm_fail(e, DLMGR_ENOMEM, "no memory for a request");
+    }
+    if (r == 0)
+        r = ask(t, e);
+    if (r < 0)
+        give_back(t);
+    return r;
+}
+
+void dlm_transfer_go(struct dlm_transfer *t, struct dlm_sink *sink, int64_t task, int64_t generation)
+{
+    bool ok = true;
+
+    dlm_writer_start(&t->writer, sink, t->env->slots, task, generation, t->segment.start);
+    t->going = true;
+    if (t->n_held)
+        ok = write_bytes(t, t->held, t->n_held);
+    t->n_held = 0;
+    free(TAKE_PTR(t->held));
+    if (t->over)
+        return conclude(t);
+    if (t->waits || !ok) {
+        t->waits = false;
+        /* With a disk that failed the next byte ends it. */
+        dlm_fetch_unpause(t->env->fetch, &t->fetching);
+    }
+}
+
+void dlm_transfer_stop(struct dlm_transfer *t)
+{
+    let_go(t);
+    if (t->going)
+        dlm_writer_stop(&t->writer, t->env->slots);
+    t->going = false;
+    give_back(t);
+}
+
+struct dlm_transfer *dlm_transfer_free(struct dlm_transfer *t)
+{
+    if (!t)
+        return NULL;
+    dlm_transfer_stop(t);
+    dlm_url_clear(&t->given);
+    dlm_url_clear(&t->at);
+    dlm_answer_clear(&t->answer);
+    free(t->validator);
+    free(t->held);
+    free(t);
+    return NULL;
+}
