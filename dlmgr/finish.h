@@ -2,11 +2,12 @@
 /*
  * finish.h - handing a file over: from a whole part to a file at its name.
  *
- *     sync -> verify -> choose -> (journal: committing, with the path) -> move -> (journal: done)
+ *     sync -> verify -> choose -> (journal: committing, with path and identity) -> move -> (journal: done)
  *
- * The caller journals between the steps; each step is for a worker and may be run again after a crash. `choose` finds the first
- * name that the policy and the directory allow, `move` takes it with RENAME_NOREPLACE, so that a name that a stranger took in between
- * is never overwritten: then it answers DLM_FINISH_TAKEN and the caller chooses again. Nothing here knows the journal.
+ * The caller journals between the steps; each step is for a worker and may be run again after a crash. `choose` finds
+ * the first name that the policy and the directory allow, `move` takes it with RENAME_NOREPLACE, so that a name that a
+ * stranger took in between is never overwritten: then it answers DLM_FINISH_TAKEN and the caller chooses again. Nothing
+ * here knows the journal.
  */
 #ifndef DLM_FINISH_H
 #define DLM_FINISH_H
@@ -18,7 +19,7 @@ enum dlm_finish_result {
     DLM_FINISH_OK,
     DLM_FINISH_TAKEN,    /* move: somebody has the name by now: choose again */
     DLM_FINISH_EXISTS,   /* the policy forbids it: exit code 13 */
-    DLM_FINISH_MISMATCH, /* the digest is another one: 32 */
+    DLM_FINISH_MISMATCH, /* length or digest is another one: 32 */
     DLM_FINISH_VANISHED, /* the part's name does not stand for our file any more, and neither does the destination */
     DLM_FINISH_TROUBLE,  /* the disk: see error (DLMGR_ENOSPC, DLMGR_EIO...) */
 };
@@ -27,29 +28,39 @@ struct dlm_finish {
     struct dlm_dir *dir;    /* borrowed */
     const char *part;       /* borrowed; name of the part in dir */
     int fd;                 /* of the part; -1: look() opens it, and the caller closes it */
-    struct dlm_ident ident; /* of the part, size included; sync() fills it in, look() compares with it */
+    struct dlm_ident ident; /* of the file that will have the name: sync() and choose() fill it in, look() compares with it */
     const char *name;       /* borrowed; the component that the file should have */
     const char *digest;     /* borrowed; "sha-256=hex" that must agree, or NULL */
     int on_exists, mask;
-    int n;                          /* choose() begins with this numbered name, and leaves the number that it chose */
-    bool same;                      /* choose: SAME found an equal file there; move() unlinks the part and leaves that file alone */
-    char chosen[DLM_NAME_SIZE];     /* by choose(); before look(): last component of the journal's path */
+    int n;                           /* choose() begins with this numbered name, and leaves the number that it chose */
+    bool same;                       /* choose: SAME found an equal file there; move() only unlinks the part */
+    char chosen[DLM_NAME_SIZE];      /* by choose(); before look(): last component of the journal's path */
     char path[4096 + DLM_NAME_SIZE]; /* of it, absolute */
-    dlmgr_error error;              /* for every result but OK and TAKEN: text for people, with the remedy */
+    dlmgr_error error;               /* for every result but OK and TAKEN: text for people, with the remedy */
 };
 
 /* fdatasync of the part, sync of its directory (its entry must survive a power cut before the journal says committing), identity. */
 int dlm_finish_sync(struct dlm_finish *f);
-/* Length of the file against `total` (-1: not known) and the digest, by EVP in pieces; OK without one. Heavy. */
+/* Length of the file against `total` (-1: not known) and the digest; OK without one. Heavy. */
 int dlm_finish_verify(struct dlm_finish *f, int64_t total);
-/* A name for it: DLM_FINISH_OK with chosen, path, n and same; EXISTS; TROUBLE. */
+/* A name for it: DLM_FINISH_OK with chosen, path, n, same and (when that is true) the identity of the other file; EXISTS; TROUBLE. */
 int dlm_finish_choose(struct dlm_finish *f);
-/* Mode (dlm_dir_file_mode), the name, sync of the directory. OK, TAKEN, VANISHED, TROUBLE. */
+/* Mode (dlm_dir_file_mode), the name, sync of the directory. OK, TAKEN, VANISHED, TROUBLE; after TROUBLE look() says what happened. */
 int dlm_finish_move(struct dlm_finish *f);
 /*
- * After a crash, with the journal's identity and path: *ret_moved true: our file is at the path already (a part left beside it, by link, is unlinked, the directory
- * synced). False: the part is there, go on with choose. VANISHED: neither.
+ * After a crash, with the journal's identity and path: *ret_moved true: our file is at the path already (a part left beside it is
+ * unlinked, the directory synced). False: the part is there, go on with choose. VANISHED: neither; TROUBLE.
  */
 int dlm_finish_look(struct dlm_finish *f, bool *ret_moved);
+
+/* ---- Between the files finish*.c ------------------------------------------------------------------ */
+
+/* TROUBLE, with the text: "cannot VERB `dir/name`: why". err is -errno. */
+int dlm_finish_trouble(struct dlm_finish *f, int err, const char *verb, const char *name);
+
+/* Digest of an open file as "alg=hex", compared with `digest`: 1 equal, 0 not (*ret_found says what it is), or -errno. */
+int dlm_digest_check(int fd, const char *digest, char ret_found[160]);
+/* Do two open files have the same bytes: 1, 0, or -errno. */
+int dlm_same_bytes(int a, int b);
 
 #endif

@@ -12,11 +12,11 @@
 
 #define PIECE ((size_t)KIB(64)) /* the most that a kill between pwrite and slot can cost */
 
-int dlm_ident_of(int fd, struct dlm_ident *ret, uint64_t *ret_dev)
+static int identify(int fd, const char *name, int flags, struct dlm_ident *ret, uint64_t *ret_dev)
 {
     struct statx stx;
 
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
+    if (statx(fd, name, flags, STATX_INO | STATX_SIZE | STATX_BTIME, &stx) < 0)
         return -errno;
     *ret = (struct dlm_ident){.ino = stx.stx_ino, .size = (int64_t)stx.stx_size};
     if (stx.stx_mask & STATX_BTIME)
@@ -24,6 +24,16 @@ int dlm_ident_of(int fd, struct dlm_ident *ret, uint64_t *ret_dev)
     if (ret_dev)
         *ret_dev = ((uint64_t)stx.stx_dev_major << 32) | stx.stx_dev_minor;
     return 0;
+}
+
+int dlm_ident_of(int fd, struct dlm_ident *ret, uint64_t *ret_dev)
+{
+    return identify(fd, "", AT_EMPTY_PATH, ret, ret_dev);
+}
+
+int dlm_ident_at(int dirfd, const char *name, struct dlm_ident *ret, uint64_t *ret_dev)
+{
+    return identify(dirfd, name, AT_SYMLINK_NOFOLLOW, ret, ret_dev);
 }
 
 bool dlm_ident_same_file(const struct dlm_ident *a, const struct dlm_ident *b)
@@ -239,11 +249,10 @@ int dlm_sink_sync(struct dlm_sink *s, struct dlm_ident *ret_ident)
 
 bool dlm_sink_named(const struct dlm_sink *s)
 {
-    CLEANUP_FD int fd = openat(s->dir->fd, s->part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-    struct dlm_ident ident;
-    uint64_t dev;
+    struct dlm_ident ident = {0};
+    uint64_t dev = 0;
 
-    return fd >= 0 && dlm_ident_of(fd, &ident, &dev) == 0 && dev == s->dev && dlm_ident_same_file(&ident, &s->ident);
+    return dlm_ident_at(s->dir->fd, s->part, &ident, &dev) == 0 && dev == s->dev && dlm_ident_same_file(&ident, &s->ident);
 }
 
 bool dlm_sink_complete(const struct dlm_sink *s)

@@ -84,6 +84,8 @@ int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dl
 int dlm_sink_reserve(struct dlm_sink *s, size_t blocks);
 /* The identity of what an open descriptor is; 0 or -errno. */
 int dlm_ident_of(int fd, struct dlm_ident *ret, uint64_t *ret_dev);
+/* The same of what a name in a directory stands for; a symlink is looked at itself. */
+int dlm_ident_at(int dirfd, const char *name, struct dlm_ident *ret, uint64_t *ret_dev);
 bool dlm_ident_same_file(const struct dlm_ident *a, const struct dlm_ident *b); /* inode and birth; not the size */
 
 #endif
