@@ -13,12 +13,13 @@
 struct dlm_bucket {
     int64_t rate; /* bytes a second; 0: no limit */
     int64_t tokens;
-    int64_t at; /* mono ms of the last filling */
+    int64_t at;   /* mono ms of the last filling */
     int64_t rest; /* thousandths of a byte that a filling left over */
 };
 
-void dlm_bucket_set(struct dlm_bucket *b, int64_t rate, int64_t now); /* full; a change of rate keeps debt */
-bool dlm_bucket_open(struct dlm_bucket *b, int64_t now);              /* fills; may bytes come in? */
+void dlm_bucket_set(struct dlm_bucket *b, int64_t rate,
+                    int64_t now);                        /* full; a change of rate keeps debt */
+bool dlm_bucket_open(struct dlm_bucket *b, int64_t now); /* fills; may bytes come in? */
 void dlm_bucket_take(struct dlm_bucket *b, int64_t bytes);
 
 #endif
