@@ -5,6 +5,9 @@
  * A credential goes to the origin that it was given for and to nowhere else. `given` is the URL of the task (or of a mirror) that this
  * request stands for, `at` is where it is sent, which differs after a redirect. Headers, user, password, netrc, cookies and the client
  * certificate go along only while the two have one origin.
+ *
+ * A handle that carried any of them is `tainted`: libcurl keeps cookies and the like over curl_easy_reset(), so such a handle is
+ * cleaned up and never given to another request. The connection stays, it belongs to the multi handle.
  */
 #ifndef DLM_TARGET_H
 #define DLM_TARGET_H
@@ -17,16 +20,21 @@
 struct dlm_target {
     struct curl_slist *headers;
     bool block_private;
-    bool refused; /* out: the address is one that block_private refuses */
-    bool tainted; /* out: the handle has seen cookies or the like; clean it up rather than keep it */
+    bool refused; /* out: there was no address but those that block_private refuses */
+    bool tainted; /* out: the handle has carried a credential; clean it up rather than keep it */
+    bool denied;  /* the URL's own host is such an address */
+    bool proxied;
+    bool allowed; /* a connection to an address that may be used was begun */
 };
 
 /*
- * Set everything that the options decide: URL, headers, credentials, TLS, proxy, address family, If-Range and Range are not among them. source: index of `given` among
- * o->urls (0: the task's own, whose headers and user these are). if_range NULL: none; it becomes a header. `t` must live as long as the request; dlm_target_clear() afterwards.
+ * Set everything that the options decide: URL, headers, credentials, TLS, proxy, address family, If-Range; Range is not among them.
+ * source: index of `given` among o->urls (0: the task's own, whose headers and user these are). if_range NULL: none; it becomes
+ * a header. `t` must live as long as the request; dlm_target_clear() afterwards, also when this failed.
  */
-int dlm_target_set(CURL *easy, const struct dlm_opts *o, size_t source, const struct dlm_url *given, const struct dlm_url *at,
-                   const char *if_range, struct dlm_target *t, dlmgr_error *e);
+int dlm_target_set(CURL *easy, const struct dlm_opts *o, size_t source, const struct dlm_url *given,
+                   const struct dlm_url *at, const char *if_range, struct dlm_target *t,
+                   dlmgr_error *e);
 void dlm_target_clear(struct dlm_target *t);
 
 #endif
