@@ -79,7 +79,13 @@ int check_version(const struct want *w, const char *file, int64_t start, int64_t
     return -1;
 }
 
-static int look(struct check *c, const struct fx_log *log, bool end)
+void check_replay(struct check *c, const char *calls)
+{
+    if (disk_replay(&c->disk, calls))
+        check_say(c, 0, "the killer's log %s is not whole", calls);
+}
+
+int check_look(struct check *c, const struct fx_log *log, bool end)
 {
     struct check_tasks now = {0}, cut = {0};
     int before = c->violations;
@@ -93,18 +99,6 @@ static int look(struct check *c, const struct fx_log *log, bool end)
     free(now.at);
     free(cut.at);
     return c->violations - before;
-}
-
-int check_launch(struct check *c, const char *calls, const struct fx_log *log)
-{
-    if (disk_replay(&c->disk, calls))
-        check_say(c, 0, "the killer's log %s is not whole", calls);
-    return look(c, log, false);
-}
-
-int check_end(struct check *c, const struct fx_log *log)
-{
-    return look(c, log, true);
 }
 
 void check_memory(struct check *c, int64_t kib)

@@ -3,8 +3,8 @@
  * check.h - the one checker: given what a scenario asked for and what was told to anybody, does the world keep its promises?
  *
  * A scenario fills in the wants (one a task that it adds), the files that stood there before, and a secret that
- * must not get about. After each launch, killed or not, the driver calls check_launch() with that launch's log of calls and the
- * server's log so far; when all is done, check_end(). The numbers are the promises of the design:
+ * must not get about. After each launch, killed or not, the driver calls check_replay() with that launch's log of calls and
+ * check_look() with the server's log so far, which at the end asks for more. The numbers are the promises of the design:
  *
  *     1 every id that was told is in the journal             also in the one that a power cut would leave
  *     2 the journal is not ahead of the disk                 blocks it counts are synced and right; done files are synced
@@ -38,6 +38,9 @@ struct want {
     int64_t size;
     uint64_t seeds[CHECK_VERSIONS]; /* the versions it may be of; 0 ends them */
     const char *final; /* its name when all is done; NULL: none (failed, or the same was there) */
+    const char *other; /* or this one, when two tasks want one name; NULL */
+    bool restarts;     /* it cannot be continued: what is fetched twice is not counted */
+    bool elsewhere;    /* not on the server whose log is looked at */
     const char *state; /* "done", "failed": when all is done */
     int64_t within_ms; /* of its first request its last one has ended, in one launch; 0: not judged */
     /* The checker's memory. */
@@ -77,8 +80,9 @@ struct check {
 
 void check_init(struct check *c);
 void check_told_id(struct check *c, int64_t id);
-int check_launch(struct check *c, const char *calls, const struct fx_log *log);
-int check_end(struct check *c, const struct fx_log *log);
+void check_replay(struct check *c, const char *calls); /* the log of one launch */
+int check_look(struct check *c, const struct fx_log *log,
+               bool end); /* how many violations it found */
 /* The most memory (KiB) that the program of a launch had. */
 void check_memory(struct check *c, int64_t kib);
 /* What a launch printed may not hold the secret. */

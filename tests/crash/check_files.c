@@ -29,12 +29,14 @@ static const struct check_task *by_part(const struct check_tasks *tasks, const c
     return NULL;
 }
 
-static void part_has_its_row(struct check *c, const struct check_tasks *cut, const char *path,
-                             bool end)
+static void part_has_its_row(struct check *c, const struct check_tasks *now,
+                             const struct check_tasks *cut, const char *path, bool end)
 {
     const struct disk_file *f = disk_find(&c->disk, path);
 
-    if (end)
+    const struct check_task *t = by_part(now, path);
+
+    if (end && !(t && strcmp(t->state, "failed") == 0)) /* a failure keeps the bytes */
         check_say(c, 3, "%s is left behind", path);
     if (f && f->taken.n && !by_part(cut, path))
         check_say(c, 2, "bytes were written to %s before its row was durable", path);
@@ -57,12 +59,20 @@ static bool is_want(const struct want *w, const char *path)
     return false;
 }
 
-static struct want *want_named(struct check *c, const char *name)
+static bool has_name(const struct want *w, const char *name)
 {
+    return (w->final && strcmp(w->final, name) == 0) || (w->other && strcmp(w->other, name) == 0);
+}
+
+/* Of two that may have the name, the one whose bytes they are. */
+static struct want *want_named(struct check *c, const char *name, const char *path)
+{
+    struct want *any = NULL;
+
     for (size_t i = 0; i < c->n_wants; i++)
-        if (c->wants[i].final && strcmp(c->wants[i].final, name) == 0)
-            return &c->wants[i];
-    return NULL;
+        if (has_name(&c->wants[i], name) && (!any || is_want(&c->wants[i], path)))
+            any = &c->wants[i];
+    return any;
 }
 
 static const struct kept *kept_named(const struct check *c, const char *name)
@@ -101,17 +111,19 @@ static void finished_is_whole(struct check *c, const struct check_tasks *cut, co
         check_say(c, 3, "%s has mode %o", path, st.st_mode & 07777);
 }
 
-static void look_at(struct check *c, const struct check_tasks *cut, const char *name, bool end)
+static void look_at(struct check *c, const struct check_tasks *now, const struct check_tasks *cut,
+                    const char *name, bool end)
 {
-    const struct want *w = want_named(c, name);
     const struct kept *k = kept_named(c, name);
+    const struct want *w;
     char path[4096];
 
     snprintf(path, sizeof(path), "%s/%s", c->dest, name);
+    w = want_named(c, name, path);
     if (k && is_file(path, k->size, k->seed))
         return;
     if (ends_in_part(name))
-        part_has_its_row(c, cut, path, end);
+        part_has_its_row(c, now, cut, path, end);
     else if (k && !k->replaced)
         check_say(c, 6, "%s was changed", path);
     else if (k && !(w && is_want(w, path)))
@@ -124,11 +136,14 @@ static void look_at(struct check *c, const struct check_tasks *cut, const char *
 
 static void all_are_there(struct check *c)
 {
-    char path[4096];
+    char path[4096], other[4096];
 
     for (size_t i = 0; i < c->n_wants; i++) {
-        snprintf(path, sizeof(path), "%s/%s", c->dest, c->wants[i].final ? c->wants[i].final : ".");
-        if (c->wants[i].final && !is_want(&c->wants[i], path))
+        const struct want *w = &c->wants[i];
+
+        snprintf(path, sizeof(path), "%s/%s", c->dest, w->final ? w->final : "");
+        snprintf(other, sizeof(other), "%s/%s", c->dest, w->other ? w->other : "");
+        if (w->final && !is_want(w, path) && !(w->other && is_want(w, other)))
             check_say(c, 3, "%s is not there at the end, or not whole", path);
     }
 }
@@ -139,10 +154,9 @@ void check_files(struct check *c, const struct check_tasks *now, const struct ch
     DIR *dir = opendir(c->dest);
     char path[4096];
 
-    (void)now;
     for (struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir))
         if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
-            look_at(c, cut, d->d_name, end);
+            look_at(c, now, cut, d->d_name, end);
     if (dir)
         closedir(dir);
     for (size_t i = 0; i < c->n_kept; i++) {

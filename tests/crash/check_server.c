@@ -16,6 +16,8 @@ static void count_again(struct check *c, const struct want *w, const struct fx_r
     int64_t end = r->range && r->end >= 0 ? r->end + 1 : w->size;
     int64_t again = ranges_common(&w->taken, start, end);
 
+    if (w->restarts)
+        return;
     c->refetch = MAX(c->refetch, again);
     if (c->refetch_limit >= 0 && again > c->refetch_limit)
         check_say(c, 0, "%s: request %lld (%s) asks for %lld bytes that were there", w->path,
@@ -74,7 +76,7 @@ void check_requests(struct check *c, const struct check_tasks *now, const struct
                 count_again(c, w, &log->requests[j]);
         remember_taken(c, w, now);
         not_after_done(c, w, now, log);
-        if (end && w->final && fx_log_count(log, w->path) == 0)
+        if (end && w->final && !w->elsewhere && fx_log_count(log, w->path) == 0)
             check_say(c, 3, "%s is there and was never asked for", w->path);
         if (end && w->within_ms)
             came_in_time(c, w, log);

@@ -161,9 +161,13 @@ static void give_name(struct disk *d, const char *from, const char *to, bool mov
     struct disk_file *source, *target = file_make(d, to);
 
     file_empty(target);
+    free(target->from);
+    target->from = NULL;
     target->there = true;
     target->loose = d->lines;
     source = file_at(d, from);
+    if (move && (!source || !source->loose))
+        target->from = strdup(from);
     if (!source)
         return;
     for (size_t i = 0; i < source->taken.n; i++)
@@ -284,6 +288,13 @@ bool disk_firm(const struct disk *d, const char *path)
     return true;
 }
 
+const char *disk_former(const struct disk *d, const char *path)
+{
+    const struct disk_file *f = disk_find(d, path);
+
+    return f && f->loose ? f->from : NULL;
+}
+
 bool disk_synced(const struct disk *d, const char *path, int64_t start, int64_t end)
 {
     const struct disk_file *f = disk_find(d, path);
@@ -343,6 +354,7 @@ void disk_free(struct disk *d)
     for (size_t i = 0; i < d->n; i++) {
         file_empty(&d->files[i]);
         free(d->files[i].path);
+        free(d->files[i].from);
     }
     free(d->files);
     *d = (struct disk){0};

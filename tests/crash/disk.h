@@ -38,6 +38,7 @@ struct disk_file {
     char *path;
     bool there;
     long loose;          /* the line that made this name, 0: its directory was synced since */
+    char *from;          /* loose by a rename: the firm name that it would have again; NULL none */
     struct ranges taken; /* what completed writes put into it, merged */
     struct ranges dirty; /* not synced since: as written, not merged */
 };
@@ -63,6 +64,9 @@ bool disk_synced(const struct disk *d, const char *path, int64_t start, int64_t 
 
 /* Copy `from` to `to`: as it is (cut false), or as a power cut would leave it. 1 when it is not there (then), 0, -errno. */
 int disk_copy(const struct disk *d, const char *from, const char *to, bool cut);
+
+/* The name that this file, whose own is loose by a rename, would have after a power cut; NULL none. */
+const char *disk_former(const struct disk *d, const char *path);
 
 void disk_free(struct disk *d);
 

@@ -277,9 +277,8 @@ static int world_look(struct world *w)
     int before = w->check.violations;
 
     CU_ASSERT_FATAL(fx_log_load(w->served, &log) == 0);
-    check_launch(&w->check, w->calls, &log);
-    if (w->end)
-        check_end(&w->check, &log);
+    check_replay(&w->check, w->calls);
+    check_look(&w->check, &log, w->end);
     fx_log_free(&log);
     fflush(w->check.out);
     return w->check.violations - before;
