@@ -16,17 +16,34 @@ enum dlm_method_kind { DLM_METHOD_READ, DLM_METHOD_WRITE, DLM_METHOD_ENGINE };
 struct dlm_method {
     const char *name;
     int kind;
-    bool halts; /* transfers of the tasks that it selects (params as dlmgr_selector, or "id") are stopped and checkpointed first */
     bool wakes; /* afterwards the scheduler looks at the queue again */
-    /* Runs inside a transaction when WRITE. *ret_result is a new reference. */
+    /* Runs inside a transaction when WRITE, and may run again after a rollback. *ret_result is a new reference. */
     int (*work)(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e);
 };
+
+/* The answer to a request, exactly once. result is the callee's; NULL when code is negative. error NULL when it is not. */
+typedef void (*dlm_reply_fn)(void *context, int code, json_t *result, const dlmgr_error *error);
 
 /*
  * READ: list, show, events, count, find.  WRITE: add, act, set, ack_to.  ENGINE: wait, stop, status, hello.
  * NULL when there is no such method.
  */
 const struct dlm_method *dlm_method_find(const char *name);
+
+/*
+ * Must transfers of the tasks that params select (by selector, or by "id", or by "key" and "session") be stopped and checkpointed before work
+ * runs? True for act with pause, cancel and remove, and for a `set` that changes more than the priority, which leaves the task queued.
+ */
+bool dlm_method_halts(const struct dlm_method *m, const json_t *params);
+
+/*
+ * Results of act and set may have "parts": absolute paths of part files that nobody needs once the change is durable. Unlink them then, and take
+ * the member out of the result.
+ */
+void dlm_parts_unlink(json_t *result);
+
+/* An error about one of several requests begins with "tasks[N]: ". Takes that off and returns N, or -1. */
+int64_t dlm_error_index(dlmgr_error *e);
 
 /* A selector of JSON {ids, states, session, all, after, limit} as an object that can be asked about one task; used by the engine for what is in memory. */
 bool dlm_selector_matches(const json_t *params, int64_t id, int state, const char *session);
