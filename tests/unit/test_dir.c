@@ -4,6 +4,7 @@
  */
 #include "dlmgr/dir.h"
 
+#include "tests/lib/deny.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -75,6 +76,83 @@ static void test_a_symlink_below_dir_does_not_lead_out(void)
     CU_ASSERT(dlm_dir_get(set, top, "link/file", false, &d, NULL) < 0);
     CU_ASSERT(dlm_dir_get(set, top, "link/file", true, &d, NULL) < 0);
     CU_ASSERT_PTR_NULL(d);
+    end();
+}
+
+static char below[128];
+static const char *out;
+
+static int get_below(void *context)
+{
+    struct dlm_dir *d = NULL;
+    int r = dlm_dir_get(set, below, out, true, &d, context);
+
+    dlm_dir_put(d);
+    return r;
+}
+
+/* Nor where openat2() is missing: then any symlink is refused, and what is no symlink is still found. */
+static void test_nor_on_an_old_kernel(void)
+{
+    static const struct deny old[] = {{SYS_openat2, ENOSYS}}, filtered[] = {{SYS_openat2, EPERM}};
+    char link[128];
+    dlmgr_error e;
+
+    begin();
+    snprintf(link, sizeof(link), "%s/link", top);
+    snprintf(below, sizeof(below), "%s", top);
+    CU_ASSERT_EQUAL(symlink("/tmp", link), 0);
+    out = "link/file";
+    CU_ASSERT(deny_run(old, 1, get_below, &e) < 0);
+    CU_ASSERT(deny_run(filtered, 1, get_below, &e) < 0);
+    out = "real/deep/file";
+    CHECK_INT(deny_run(old, 1, get_below, &e), 0);
+    CHECK_INT(deny_run(filtered, 1, get_below, &e), 0);
+    end();
+}
+
+/* A directory whose entry is not durable, or that cannot be made, is not used. */
+static void test_what_cannot_be_made_or_synced_is_not_held(void)
+{
+    static const struct {
+        struct deny row;
+        int code;
+    } rows[] = {{{SYS_fsync, EIO}, DLMGR_EIO},
+                {{SYS_mkdirat, EACCES}, DLMGR_EIO},
+                {{SYS_mkdirat, ENOSPC}, DLMGR_ENOSPC},
+                {{SYS_openat, EMFILE}, DLMGR_EIO}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        dlmgr_error e;
+
+        test_about("row %zu", i);
+        begin();
+        snprintf(below, sizeof(below), "%s/a", top);
+        out = "b/file";
+        CHECK_INT(deny_run(&rows[i].row, 1, get_below, &e), rows[i].code);
+        CHECK_INT(get_below(&e), 0);
+        end();
+    }
+}
+
+/* The nth allocation fails, for each n until all goes well; what is still held is closed with the set. */
+static void test_memory_runs_out_anywhere(void)
+{
+    struct dlm_dir *d = NULL;
+    int n = 1, r = -1;
+
+    begin();
+    dlm_fault_alloc = 1;
+    CHECK_INT(dlm_dirs_new(&(struct dlm_dirs *){NULL}), DLMGR_ENOMEM);
+    for (; r < 0 && n < 50; n++) {
+        dlm_fault_alloc = n;
+        r = dlm_dir_get(set, top, "a/b", true, &d, NULL);
+        dlm_fault_alloc = 0;
+        CU_ASSERT(r == 0 || (r == DLMGR_ENOMEM && !d));
+    }
+    CU_ASSERT(r == 0 && n > 3);
+    CU_ASSERT_PTR_NULL(dlm_dir_put(NULL));
+    CU_ASSERT_PTR_NULL(dlm_dirs_free(NULL));
     end();
 }
 
@@ -166,6 +244,9 @@ static const struct test tests[] = {
     {"the_same_directory_is_held_once", test_the_same_directory_is_held_once},
     {"missing_ones_are_named_or_made", test_missing_ones_are_named_or_made},
     {"a_symlink_below_dir_does_not_lead_out", test_a_symlink_below_dir_does_not_lead_out},
+    {"nor_on_an_old_kernel", test_nor_on_an_old_kernel},
+    {"what_cannot_be_made_or_synced_is_not_held", test_what_cannot_be_made_or_synced_is_not_held},
+    {"memory_runs_out_anywhere", test_memory_runs_out_anywhere},
     {"a_swapped_directory_is_not_mistaken", test_a_swapped_directory_is_not_mistaken},
     {"many_threads_sync_together", test_many_threads_sync_together},
     {"a_failed_sync_is_told", test_a_failed_sync_is_told},

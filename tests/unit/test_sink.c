@@ -4,6 +4,7 @@
  */
 #include "dlmgr/sink.h"
 
+#include "tests/lib/deny.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -202,6 +203,10 @@ static void test_only_our_own_leftover_is_adopted(void)
     CU_ASSERT_EQUAL(dlm_sink_create(dir, "p", TOTAL, &s, &e), DLMGR_EHOME);
     CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "a symlink"));
     CU_ASSERT_EQUAL(unlinkat(topfd, "p", 0), 0);
+    CU_ASSERT_EQUAL(mkdirat(topfd, "p", 0700), 0);
+    CU_ASSERT_EQUAL(dlm_sink_create(dir, "p", TOTAL, &s, &e), DLMGR_EHOME);
+    CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "a directory"));
+    CU_ASSERT_EQUAL(unlinkat(topfd, "p", AT_REMOVEDIR), 0);
     CU_ASSERT_EQUAL(mkfifoat(topfd, "p", 0600), 0);
     CU_ASSERT_EQUAL(dlm_sink_create(dir, "p", TOTAL, &s, &e), DLMGR_EHOME);
     CU_ASSERT_EQUAL(unlinkat(topfd, "p", 0), 0);
@@ -243,6 +248,179 @@ static void test_a_snapshot_has_what_is_new(void)
     end();
 }
 
+/* ---- The disk and the memory say no ----------------------------------------------------------- */
+
+struct try {
+    struct left left;
+    struct dlm_sink *sink;
+    struct dlm_writer writer;
+    dlmgr_error e;
+};
+
+static int try_create(void *context)
+{
+    struct try *t = context;
+
+    return dlm_sink_create(dir, "p", TOTAL, &t->sink, &t->e);
+}
+
+static int try_open(void *context)
+{
+    struct try *t = context;
+    struct dlm_expect x = {.ident = &t->left.ident, .rows = t->left.rows, .n_rows = t->left.n_rows, .hints = t->left.hints,
+                           .n_hints = t->left.n_hints, .generation = GENERATION};
+
+    return dlm_sink_open(dir, "p", TOTAL, &x, &t->sink, &t->e);
+}
+
+static int try_write(void *context)
+{
+    return dlm_writer_write(&((struct try *)context)->writer, bytes, 2 * DLM_BLOCK);
+}
+
+static int try_sync(void *context)
+{
+    struct try *t = context;
+
+    return dlm_sink_sync(t->sink, &t->left.ident);
+}
+
+static void test_what_cannot_be_made_says_why(void)
+{
+    static const struct {
+        bool there;
+        struct deny row;
+        int code;
+        const char *says;
+    } rows[] = {
+        {false, {SYS_openat, ENOSPC}, DLMGR_ENOSPC, "cannot create"},
+        {false, {SYS_openat, EACCES}, DLMGR_EIO, "cannot create"},
+        {false, {SYS_statx, EIO}, DLMGR_EIO, "cannot look at"},
+        {true, {SYS_newfstatat, EIO}, DLMGR_EIO, "cannot look at"},
+        {true, {SYS_openat, EEXIST}, DLMGR_EIO, "cannot open"},
+        {true, {SYS_ftruncate, EIO}, DLMGR_EIO, "cannot empty"},
+        {true, {SYS_geteuid, EPERM}, DLMGR_EHOME, "another user's file"}, /* whose id is -1 then */
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct try t = {0};
+
+        test_about("row %zu", i);
+        begin();
+        if (rows[i].there)
+            close(openat(topfd, "p", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        CHECK_INT(deny_run(&rows[i].row, 1, try_create, &t), rows[i].code);
+        CU_ASSERT_PTR_NOT_NULL(strstr(t.e.text, rows[i].says));
+        CU_ASSERT_PTR_NULL(t.sink);
+        CHECK_INT(try_create(&t), 0);
+        dlm_sink_free(t.sink);
+        end();
+    }
+}
+
+/* A write that failed counts for nothing, a sync that failed is told, and what was written before is still there. */
+static void test_a_failed_write_or_sync_is_told(void)
+{
+    static const struct deny full = {SYS_pwrite64, ENOSPC}, broken = {SYS_fdatasync, EIO};
+    struct try t = {0};
+
+    begin();
+    CHECK_INT(try_create(&t), 0);
+    dlm_writer_start(&t.writer, t.sink, slots, TASK, GENERATION, 0);
+    CHECK_INT(dlm_writer_write(&t.writer, bytes, 1000), 0);
+    CHECK_INT(deny_run(&full, 1, try_write, &t), -ENOSPC);
+    CHECK_INT(t.sink->bytes, 1000);
+    CHECK_INT(t.writer.pos, 1000);
+    CHECK_INT(t.sink->blocks[0].crc, dlm_crc32c(0, bytes, 1000));
+    CHECK_INT(deny_run(&broken, 1, try_sync, &t), -EIO);
+    CHECK_INT(try_sync(&t), 0);
+    dlm_writer_stop(&t.writer, slots);
+    dlm_sink_free(t.sink);
+    end();
+}
+
+static void test_a_part_that_cannot_be_read_is_not_believed(void)
+{
+    static const struct {
+        struct deny row;
+        int code;
+        int64_t bytes;
+    } rows[] = {
+        {{SYS_openat, EACCES}, DLMGR_EIO, 0},
+        {{SYS_openat, ENXIO}, DLMGR_ENOTFOUND, 0},
+        {{SYS_fdatasync, EIO}, DLMGR_EIO, 0},
+        {{SYS_fdatasync, ENOSPC}, DLMGR_ENOSPC, 0},
+        {{SYS_pread64, EIO}, 0, 0},
+        {{SYS_getuid, EPERM}, 0, DLM_BLOCK + 10}, /* nothing to do with it */
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        struct try t = {0};
+
+        test_about("row %zu", i);
+        begin();
+        t.left = leave(100, DLM_BLOCK + 10);
+        CHECK_INT(deny_run(&rows[i].row, 1, try_open, &t), rows[i].code);
+        CHECK_INT(t.sink ? t.sink->bytes : 0, rows[i].bytes);
+        dlm_sink_free(t.sink);
+        free(t.left.rows);
+        end();
+    }
+}
+
+/* The nth allocation fails, for each n until all goes well. */
+static void test_memory_runs_out_anywhere(void)
+{
+    int n = 1, r;
+
+    begin();
+    for (r = -1; r < 0 && n < 50; n++) {
+        struct try t = {0};
+
+        test_about("allocation %d", n);
+        dlm_fault_alloc = n;
+        r = try_create(&t);
+        CU_ASSERT(r == 0 || (r == DLMGR_ENOMEM && !t.sink));
+        if (r == 0) {
+            dlm_writer_start(&t.writer, t.sink, NULL, TASK, GENERATION, 0);
+            r = try_write(&t);
+            CU_ASSERT(r == 0 || r == -ENOMEM);
+            CHECK_INT(t.sink->bytes, dlm_blocks_bytes(t.sink->blocks, t.sink->n));
+        }
+        if (r == 0) {
+            r = dlm_sink_snapshot(t.sink, &t.left.rows, &t.left.n_rows);
+            CHECK_INT(t.sink->uncounted, r == 0 ? 0 : 2 * DLM_BLOCK);
+        }
+        dlm_fault_alloc = 0;
+        dlm_sink_free(t.sink);
+        free(t.left.rows);
+    }
+    CU_ASSERT(r == 0 && n > 6);
+    end();
+}
+
+static void test_memory_runs_out_while_reading_back(void)
+{
+    struct try t = {0};
+    int n = 1, r;
+
+    begin();
+    t.left = leave(DLM_BLOCK + 100, TOTAL);
+    for (r = -1; r < 0 && n < 50; n++) {
+        dlm_fault_alloc = n;
+        r = try_open(&t);
+        dlm_fault_alloc = 0;
+        test_about("allocation %d", n);
+        CU_ASSERT(r == 0 || (r == DLMGR_ENOMEM && !t.sink));
+    }
+    CHECK_INT(r, 0);
+    CHECK_INT(t.sink ? t.sink->bytes : 0, TOTAL);
+    CU_ASSERT(n > 6);
+    dlm_sink_free(t.sink);
+    free(t.left.rows);
+    end();
+}
+
 static const struct test tests[] = {
     {"a_kill_costs_nothing_that_was_written", test_a_kill_costs_nothing_that_was_written},
     {"without_a_hint_the_journal_counts", test_without_a_hint_the_journal_counts},
@@ -250,6 +428,11 @@ static const struct test tests[] = {
     {"a_changed_part_is_noticed", test_a_changed_part_is_noticed},
     {"only_our_own_leftover_is_adopted", test_only_our_own_leftover_is_adopted},
     {"a_snapshot_has_what_is_new", test_a_snapshot_has_what_is_new},
+    {"what_cannot_be_made_says_why", test_what_cannot_be_made_says_why},
+    {"a_failed_write_or_sync_is_told", test_a_failed_write_or_sync_is_told},
+    {"a_part_that_cannot_be_read_is_not_believed", test_a_part_that_cannot_be_read_is_not_believed},
+    {"memory_runs_out_anywhere", test_memory_runs_out_anywhere},
+    {"memory_runs_out_while_reading_back", test_memory_runs_out_while_reading_back},
 };
 
 TEST_MAIN("sink", tests)

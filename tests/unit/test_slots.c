@@ -4,6 +4,7 @@
  */
 #include "dlmgr/slots.h"
 
+#include "tests/lib/deny.h"
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
@@ -144,11 +145,50 @@ static void test_a_symlink_is_refused(void)
     home_drop(fd);
 }
 
+static int try_open(void *context)
+{
+    struct dlm_slots *s = NULL;
+    int r = dlm_slots_open(*(int *)context, &s, NULL);
+
+    dlm_slots_close(s);
+    return r;
+}
+
+/* A full disk is noticed when the file is made, since a store to a hole would be the end. */
+static void test_a_file_that_cannot_be_had_is_told(void)
+{
+    static const struct {
+        struct deny row;
+        int code;
+    } rows[] = {
+        {{SYS_openat, EACCES}, DLMGR_EHOME},
+        {{SYS_ftruncate, EIO}, DLMGR_EIO},
+        {{SYS_fallocate, ENOSPC}, DLMGR_ENOSPC},
+        {{SYS_fallocate, EIO}, DLMGR_EIO},
+    };
+    int fd = home_make();
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        test_about("row %zu", i);
+        unlinkat(fd, "slots", 0);
+        CHECK_INT(deny_run(&rows[i].row, 1, try_open, &fd), rows[i].code);
+        CHECK_INT(try_open(&fd), 0);
+    }
+    dlm_fault_alloc = 1;
+    CHECK_INT(try_open(&fd), DLMGR_ENOMEM);
+    dlm_fault_alloc = 0;
+    CU_ASSERT_EQUAL(unlinkat(fd, "slots", 0), 0);
+    CU_ASSERT_EQUAL(mkfifoat(fd, "slots", 0600), 0);
+    CHECK_INT(try_open(&fd), DLMGR_EHOME);
+    home_drop(fd);
+}
+
 static const struct test tests[] = {
     {"a_killed_writer_leaves_its_last_record", test_a_killed_writer_leaves_its_last_record},
     {"what_is_no_claim", test_what_is_no_claim},
     {"slots_run_out", test_slots_run_out},
     {"a_symlink_is_refused", test_a_symlink_is_refused},
+    {"a_file_that_cannot_be_had_is_told", test_a_file_that_cannot_be_had_is_told},
 };
 
 TEST_MAIN("slots", tests)
