@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_changed.c - a resource that changes while it is fetched: the file is one version of it, never a mixture.
+ *
+ * Each row is a file of which a part arrives, and what the server says from then on. It is played twice: the server cuts the connection and the
+ * engine goes on by itself, and the owner goes away in the middle and another one goes on. Bodies are such that one byte of
+ * the wrong version shows (fixtures/body.h). Where a row expects a restart there must be an event that says so, and none where there was none.
+ *
+ * Below the table: segments, mirrors and redirects, where it is not one URL that changes.
+ */
+#include "tests/lib/house.h"
+#include "tests/lib/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SIZE 3000000
+#define CUT 1500000
+#define EDGE 65536
+#define MANY (-1) /* how many restarts does not matter here */
+
+static const struct row {
+    const char *what;
+    const char *before, *after; /* keys of the server; after may be several steps */
+    struct {
+        int64_t size;
+        struct body body;
+    } expect;
+    int restarts;
+} rows[] = {
+    {"nothing changed",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=1 etag=\"a\"",
+     {SIZE, {.seed = 1}},
+     0},
+    {"other bytes, other ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"b\"",
+     {SIZE, {.seed = 2}},
+     1},
+    {"other bytes, other ETag, 206 in spite of If-Range",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"b\" ifrange=ignore",
+     {SIZE, {.seed = 2}},
+     1},
+    {"other bytes, other Last-Modified",
+     "size=3000000 seed=1 lastmod=start-9000",
+     "size=3000000 seed=2 lastmod=start-5000",
+     {SIZE, {.seed = 2}},
+     1},
+    {"other bytes, other Last-Modified, 206 in spite of If-Range",
+     "size=3000000 seed=1 lastmod=start-9000",
+     "size=3000000 seed=2 lastmod=start-5000 ifrange=ignore",
+     {SIZE, {.seed = 2}},
+     1},
+    {"the same Last-Modified",
+     "size=3000000 seed=1 lastmod=start-9000",
+     "size=3000000 seed=1 lastmod=start-9000",
+     {SIZE, {.seed = 1}},
+     0},
+    {"other bytes, a Last-Modified as new as the answer",
+     "size=3000000 seed=1 lastmod=start-0 date=start-0",
+     "size=3000000 seed=2 lastmod=start-0 date=start-0",
+     {SIZE, {.seed = 2}},
+     1},
+    {"other bytes, the same weak ETag",
+     "size=3000000 seed=1 etag=W/\"a\"",
+     "size=3000000 seed=2 etag=W/\"a\"",
+     {SIZE, {.seed = 2}},
+     1},
+    {"other bytes, another weak ETag",
+     "size=3000000 seed=1 etag=W/\"a\"",
+     "size=3000000 seed=2 etag=W/\"b\"",
+     {SIZE, {.seed = 2}},
+     1},
+    {"a weak ETag hides a Last-Modified that is strong",
+     "size=3000000 seed=1 etag=W/\"a\" lastmod=start-9000",
+     "size=3000000 seed=2 etag=W/\"b\" lastmod=start-9000",
+     {SIZE, {.seed = 2}},
+     1},
+    {"other bytes, no validator", "size=3000000 seed=1", "size=3000000 seed=2", {SIZE, {.seed = 2}}, 1},
+    {"the validator went away, 206 in spite of If-Range",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 ifrange=ignore",
+     {SIZE, {.seed = 2}},
+     MANY},
+    {"the first 64 KiB, ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=1 diff=first:65536 seed2=2 etag=\"b\"",
+     {SIZE, {1, 2, 0, EDGE}},
+     1},
+    {"the first 64 KiB, no validator",
+     "size=3000000 seed=1",
+     "size=3000000 seed=1 diff=first:65536 seed2=2",
+     {SIZE, {1, 2, 0, EDGE}},
+     1},
+    {"the last 64 KiB, ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=1 diff=last:65536 seed2=2 etag=\"b\"",
+     {SIZE, {1, 2, SIZE - EDGE, SIZE}},
+     1},
+    {"the last 64 KiB, Last-Modified, 206 in spite of If-Range",
+     "size=3000000 seed=1 lastmod=start-9000",
+     "size=3000000 seed=1 diff=last:65536 seed2=2 lastmod=start-5000 ifrange=ignore",
+     {SIZE, {1, 2, SIZE - EDGE, SIZE}},
+     1},
+    {"the last 64 KiB, no validator",
+     "size=3000000 seed=1",
+     "size=3000000 seed=1 diff=last:65536 seed2=2",
+     {SIZE, {1, 2, SIZE - EDGE, SIZE}},
+     1},
+    {"shorter, ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=2000000 seed=2 etag=\"b\"",
+     {2000000, {.seed = 2}},
+     1},
+    {"shorter, the same ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=2000000 seed=2 etag=\"a\"",
+     {2000000, {.seed = 2}},
+     1},
+    {"shorter than what is there, 416",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=1000000 seed=2 etag=\"a\"",
+     {1000000, {.seed = 2}},
+     1},
+    {"shorter, no validator", "size=3000000 seed=1", "size=1000000 seed=2", {1000000, {.seed = 2}}, 1},
+    {"longer, ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=4000000 seed=2 etag=\"b\"",
+     {4000000, {.seed = 2}},
+     1},
+    {"longer, the same ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=4000000 seed=2 etag=\"a\"",
+     {4000000, {.seed = 2}},
+     1},
+    {"empty now", "size=3000000 seed=1 etag=\"a\"", "size=0 etag=\"b\"", {0, {0}}, 1},
+    {"200 to a range, the same ETag",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=1 etag=\"a\" norange",
+     {SIZE, {.seed = 1}},
+     1},
+    {"200 to a range, other bytes",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"b\" norange",
+     {SIZE, {.seed = 2}},
+     1},
+    {"Content-Range is one block off",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"a\" crshift=65536 ; size=3000000 seed=1 etag=\"a\"",
+     {SIZE, {.seed = 1}},
+     MANY},
+    {"Content-Range is one byte off, always",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=1 etag=\"a\" crshift=1",
+     {SIZE, {.seed = 1}},
+     1},
+    {"Content-Range names another total",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"a\" crtotal=3000001 ; size=3000000 seed=2 etag=\"b\"",
+     {SIZE, {.seed = 2}},
+     MANY},
+    {"Content-Range is missing",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"a\" cr=none ; size=3000000 seed=1 etag=\"a\"",
+     {SIZE, {.seed = 1}},
+     MANY},
+    {"Content-Range is no such thing",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"a\" cr=bytes%20x-y/z ; size=3000000 seed=1 etag=\"a\"",
+     {SIZE, {.seed = 1}},
+     MANY},
+    {"416 without a total",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=2 etag=\"b\" status=416 notal416 ; size=3000000 seed=2 etag=\"b\"",
+     {SIZE, {.seed = 2}},
+     1},
+    {"416 with our total, though a half is missing",
+     "size=3000000 seed=1 etag=\"a\"",
+     "size=3000000 seed=1 etag=\"a\" status=416 total416=3000000 ; size=3000000 seed=1 etag=\"a\"",
+     {SIZE, {.seed = 1}},
+     MANY},
+};
+
+static void check_end(struct house *h, int64_t id, const struct row *row)
+{
+    struct house_result r = house_wait(h, id);
+    size_t restarts;
+
+    if (!CHECK_STR(dlmgr_state_name(r.state), "done"))
+        CHECK_STR(r.text, "");
+    if (r.state != DLMGR_DONE)
+        return;
+    CHECK_INT(fx_file_check_body(r.path, row->expect.size, &row->expect.body, NULL), 0);
+    CHECK_INT(house_files(h), 1);
+    restarts = house_events(h, id, "restarted");
+    if (row->restarts != MANY)
+        CHECK_INT(restarts, row->restarts);
+    CHECK_INT(house_events(h, id, "done"), 1);
+    unlink(r.path);
+}
+
+static int64_t start(struct house *h, const char *path)
+{
+    char *url = fx_url(h->fx, "%s", path);
+    dlmgr_request request = house_request(h, url);
+    int64_t id = house_add(h, &request);
+
+    free(url);
+    return id;
+}
+
+static void test_the_server_cuts_and_changes(void)
+{
+    struct house h;
+
+    house_begin(&h);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char path[30];
+
+        test_about("row %zu: %s", i, rows[i].what);
+        snprintf(path, sizeof(path), "/row/%zu", i);
+        CHECK_INT(fx_script(h.fx, path, "%s cut=%d ; %s", rows[i].before, CUT, rows[i].after), 0);
+        check_end(&h, start(&h, path), &rows[i]);
+    }
+    house_end(&h);
+}
+
+static void test_it_changes_while_nobody_owns_the_home(void)
+{
+    struct house h;
+
+    house_begin(&h);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char path[30];
+        int64_t id;
+
+        test_about("row %zu: %s", i, rows[i].what);
+        snprintf(path, sizeof(path), "/row/%zu", i);
+        CHECK_INT(fx_script(h.fx, path, "%s stall=%d", rows[i].before, CUT), 0);
+        id = start(&h, path);
+        house_until(&h, id, CUT, DLMGR_FAILED);
+        house_close(&h);
+        CHECK_INT(fx_script(h.fx, path, "%s", rows[i].after), 0);
+        house_open(&h);
+        check_end(&h, id, &rows[i]);
+    }
+    house_end(&h);
+}
+
+static const struct test tests[] = {
+    TEST(test_the_server_cuts_and_changes),
+    TEST(test_it_changes_while_nobody_owns_the_home),
+};
+
+TEST_MAIN("changed", tests)
