@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * api.h - what the files behind dlmgr.h share: the handle, and one way to ask for a method.
+ *
+ * Each public function is enter, call, leave. dlm_api_call() finds out who answers:
+ *
+ *     ENGINE    the engine of this handle, on its own thread
+ *     CLIENT    whoever owns the home, through control.sock
+ *     JOURNAL   nobody owns it: the method runs here, on the caller's thread, holding the lock for one transaction when
+ *               it changes something
+ */
+#ifndef DLM_API_H
+#define DLM_API_H
+
+#include "dlmgr/client.h"
+#include "dlmgr/engine.h"
+#include "dlmgr/json.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+/* How long both are tried in turn, while the lock is held and nobody answers; and how long an answer may take. */
+enum { DLM_API_OWNER_MS = 6000, DLM_API_BETWEEN_MS = 30, DLM_API_ANSWER_MS = 60000 };
+
+struct dlm_listening {
+    char *session; /* NULL: nobody listens */
+    dlmgr_event_fn fn;
+    void *context;
+    int64_t after;  /* delivered up to here; -1: not begun */
+    int64_t ack;    /* to be acknowledged up to here; 0: nothing */
+    bool kept;      /* one was kept: nothing behind it can be acknowledged */
+    bool at_work;   /* some thread is in dlmgr_process(); under the handle's lock */
+    atomic_bool news; /* there may be events behind `after` */
+    _Atomic int wake; /* rung by ourselves; made, with what follows, by the first dlmgr_fd() */
+
+    pthread_mutex_t set; /* for what follows */
+    int epoll, timer;
+    struct dlm_client *client; /* subscribed; in the set */
+};
+
+struct dlmgr {
+    pid_t pid; /* of the process that opened it */
+    int mode;
+    struct dlm_log log;
+    struct dlm_home *home;
+    struct dlm_engine *engine;
+    _Atomic int place;
+
+    pthread_mutex_t lock; /* for what follows */
+    pthread_cond_t left;
+    bool closing;
+    int inside; /* calls under way */
+    struct dlm_client *waiter; /* a connection for dlmgr_wait(), while no thread has it */
+    struct dlm_listening listening;
+
+    pthread_mutex_t turn; /* calls take turns, for what follows */
+    struct dlm_client *client;
+    struct dlm_store *reader; /* of a journal that nobody owns */
+    dev_t reader_dev;
+    ino_t reader_ino;
+};
+
+/* DLMGR_EINVAL for NULL, DLMGR_EFORK, DLMGR_ECLOSED; else to be left. */
+int dlm_api_enter(struct dlmgr *h, dlmgr_error *e);
+void dlm_api_leave(struct dlmgr *h);
+
+/* Between enter and leave. params is stolen, and NULL means that there was no memory for them: pass an object. */
+int dlm_api_call(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result, dlmgr_error *e);
+/* The same with enter and leave. */
+int dlm_api_ask(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result, dlmgr_error *e);
+
+/* Run the method on the journal itself. DLMGR_EBUSY: somebody holds the lock. params is borrowed. */
+int dlm_api_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e);
+
+/* Have a connection to the owner in h->client: DLMGR_ENOOWNER or DLMGR_ELINK when that cannot be. Within a turn, or alone. */
+int dlm_api_connect(struct dlmgr *h, dlmgr_error *e);
+/* Nobody owns the home: DLMGR_ENOOWNER; somebody does but cannot be reached: DLMGR_ELINK. */
+int dlm_api_nobody(struct dlmgr *h, dlmgr_error *e);
+/* Has the other side hung up? Asked before a request is sent, since after that nobody knows whether it took effect. */
+bool dlm_api_gone(const struct dlm_client *c);
+
+/* Something was changed here by ourselves: whoever listens is to look. */
+void dlm_api_news(struct dlmgr *h);
+void dlm_api_listening_init(struct dlm_listening *l);
+void dlm_api_listening_close(struct dlm_listening *l);
+
+/* "default" for NULL. DLMGR_EINVAL when no session can have that name. */
+int dlm_api_session(const char *given, const char **ret, dlmgr_error *e);
+/* A request as JSON. umask_: what file_mask -1 stands for; proxies: of the environment, borrowed, NULL none. */
+int dlm_api_request(const dlmgr_request *request, int umask_, json_t *proxies, json_t **ret, dlmgr_error *e);
+int dlm_api_umask(void);
+/* {"http", "https", "all", "no"} of the caller's environment; NULL: none of them is set, or no memory. */
+json_t *dlm_api_proxies(void);
+
+/* {"ids", "states", "session", "after", "limit", "all"}; NULL selects without any restriction. */
+int dlm_api_selector(const dlmgr_selector *selector, bool query, json_t **ret, dlmgr_error *e);
+
+/* A member that is text, borrowed from the object; NULL when it is null. Bytes that are no text: their base64. */
+const char *dlm_api_text(const json_t *object, const char *name);
+/* Copy what the caller's struct has of ours; its size is its first member. DLMGR_EINVAL when that was not set. */
+int dlm_api_struct(void *ours, size_t size, const void *theirs, const char *what, dlmgr_error *e);
+
+#endif

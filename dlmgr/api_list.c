@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * api_list.c - pages of tasks and of events, as arrays of structs.
+ *
+ * A page keeps the JSON that it was made from: most strings of its structs stand in there. The bytes of user_data and the line of
+ * JSON are made for each item and freed with the page.
+ */
+#include "dlmgr/api.h"
+#include "dlmgr/request.h"
+
+const char *dlm_api_text(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    return json_is_object(value) ? dlm_json_string(value, "base64") : json_string_value(value);
+}
+
+/* ---- Tasks ------------------------------------------------------------------------------------------------- */
+
+struct dlmgr_list {
+    json_t *json;
+    size_t n;
+    dlmgr_task *tasks;
+};
+
+static int own_parts(const json_t *object, const void **ret_data, size_t *ret_len, const char **ret_json)
+{
+    char *data, *json;
+    size_t len;
+    int r = dlm_bytes_from_json(json_object_get(object, "user_data"), &data, &len);
+
+    if (r < 0)
+        return r;
+    json = dlm_json_dump(object);
+    if (!json) {
+        free(data);
+        return DLMGR_ENOMEM;
+    }
+    *ret_data = data;
+    *ret_len = len;
+    *ret_json = json;
+    return 0;
+}
+
+static void free_parts(const void *data, const char *json)
+{
+    free((void *)(uintptr_t)data);
+    free((void *)(uintptr_t)json);
+}
+
+static void task_error(const json_t *error, dlmgr_task *t)
+{
+    t->error_code = (int)dlm_json_int(error, "code", 0);
+    t->error_class = dlm_class_parse(dlm_json_string(error, "class"));
+    t->error_text = dlm_api_text(error, "message");
+    t->http_status = (int)dlm_json_int(error, "http_status", 0);
+}
+
+static int task_read(const json_t *j, dlmgr_task *t)
+{
+    const json_t *wait = json_object_get(j, "wait");
+    const char *state = dlm_json_string(j, "state");
+
+    *t = (dlmgr_task){
+        .id = dlm_json_int(j, "id", 0),
+        .state = state ? dlm_state_parse(state) : -1,
+        .session = dlm_api_text(j, "session"),
+        .key = dlm_api_text(j, "key"),
+        .url = dlm_api_text(j, "url"),
+        .dir = dlm_api_text(j, "dir"),
+        .out = dlm_api_text(j, "out"),
+        .path = dlm_api_text(j, "path"),
+        .renamed = dlm_json_true(j, "renamed"),
+        .bytes_done = dlm_json_int(j, "bytes_done", 0),
+        .bytes_total = dlm_json_int(j, "bytes_total", -1),
+        .speed = dlm_json_int(j, "speed", 0),
+        .connections = (int)dlm_json_int(j, "connections", 0),
+        .priority = (int)dlm_json_int(j, "priority", 0),
+        .attempts = dlm_json_int(j, "attempts", 0),
+        .generation = dlm_json_int(j, "generation", 0),
+        .created_at = dlm_time_parse(dlm_json_string(j, "created_at")),
+        .finished_at = dlm_time_parse(dlm_json_string(j, "finished_at")),
+        .wait_reason = dlm_api_text(wait, "reason"),
+        .wait_until = dlm_time_parse(dlm_json_string(wait, "until")),
+        .digest = dlm_api_text(j, "digest"),
+    };
+    task_error(json_object_get(j, "error"), t);
+    return own_parts(j, &t->user_data, &t->user_data_len, &t->json);
+}
+
+int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list, dlmgr_error *error)
+{
+    dlmgr_list *list;
+    json_t *params = NULL, *result, *tasks;
+    int r = dlm_api_selector(selector, true, &params, error);
+
+    if (r == 0)
+        r = dlm_api_ask(handle, "list", params, &result, error);
+    if (r < 0)
+        return r;
+    tasks = json_object_get(result, "tasks");
+    list = dlm_alloc(sizeof(*list));
+    if (list) {
+        list->json = result;
+        list->tasks = dlm_alloc(json_array_size(tasks) * sizeof(*list->tasks));
+    }
+    if (!list || !list->tasks) {
+        json_decref(list ? NULL : result);
+        dlmgr_list_free(list);
+        return dlm_no_memory(error);
+    }
+    for (; list->n < json_array_size(tasks); list->n++) {
+        r = task_read(json_array_get(tasks, list->n), &list->tasks[list->n]);
+        if (r < 0) {
+            dlmgr_list_free(list);
+            return dlm_fail(error, r, "the list of tasks: %s", dlmgr_strerror(r));
+        }
+    }
+    *ret_list = list;
+    return 0;
+}
+
+size_t dlmgr_list_count(const dlmgr_list *list)
+{
+    return list ? list->n : 0;
+}
+
+const dlmgr_task *dlmgr_list_at(const dlmgr_list *list, size_t i)
+{
+    return list && i < list->n ? &list->tasks[i] : NULL;
+}
+
+dlmgr_list *dlmgr_list_free(dlmgr_list *list)
+{
+    if (!list)
+        return NULL;
+    for (size_t i = 0; i < list->n; i++)
+        free_parts(list->tasks[i].user_data, list->tasks[i].json);
+    json_decref(list->json);
+    free(list->tasks);
+    free(list);
+    return NULL;
+}
+
+/* ---- Events ------------------------------------------------------------------------------------------------ */
+
+int dlm_api_session(const char *given, const char **ret, dlmgr_error *e)
+{
+    int r = given ? dlm_session_check(given, e) : 0;
+
+    if (r == 0)
+        *ret = given ? given : "default";
+    return r;
+}
+
+struct dlmgr_event_list {
+    json_t *json;
+    size_t n;
+    dlmgr_event *events;
+};
+
+static int event_read(const json_t *j, dlmgr_event *ev)
+{
+    const json_t *error = json_object_get(j, "error");
+
+    *ev = (dlmgr_event){
+        .seq = dlm_json_int(j, "seq", 0),
+        .session = dlm_api_text(j, "session"),
+        .type = dlm_api_text(j, "type"),
+        .task = dlm_json_int(j, "task", 0),
+        .generation = dlm_json_int(j, "generation", 0),
+        .time = dlm_time_parse(dlm_json_string(j, "time")),
+        .path = dlm_api_text(j, "path"),
+        .bytes_total = dlm_json_int(j, "bytes_total", -1),
+        .error_code = (int)dlm_json_int(error, "code", 0),
+        .error_text = dlm_api_text(error, "message"),
+    };
+    return own_parts(j, &ev->user_data, &ev->user_data_len, &ev->json);
+}
+
+static int events_read(json_t *result, dlmgr_event_list *list)
+{
+    const json_t *events = json_object_get(result, "events");
+    int r = 0;
+
+    list->json = result;
+    list->events = dlm_alloc(json_array_size(events) * sizeof(*list->events));
+    if (!list->events)
+        return DLMGR_ENOMEM;
+    for (; r == 0 && list->n < json_array_size(events); list->n += r == 0)
+        r = event_read(json_array_get(events, list->n), &list->events[list->n]);
+    return r;
+}
+
+int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit, dlmgr_event_list **ret_list,
+                 dlmgr_error *error)
+{
+    dlmgr_event_list *list;
+    json_t *result;
+    int r = dlm_api_session(session, &session, error);
+
+    if (r == 0)
+        r = dlm_api_ask(handle, "events",
+                        json_pack("{s:s, s:I, s:i}", "session", session, "after", (json_int_t)after, "limit",
+                                  limit ? limit : 1000),
+                        &result, error);
+    if (r < 0)
+        return r;
+    list = dlm_alloc(sizeof(*list));
+    if (!list) {
+        json_decref(result);
+        return dlm_no_memory(error);
+    }
+    r = events_read(result, list);
+    if (r < 0) {
+        dlmgr_event_list_free(list);
+        return dlm_fail(error, r, "the list of events: %s", dlmgr_strerror(r));
+    }
+    *ret_list = list;
+    return 0;
+}
+
+size_t dlmgr_event_list_count(const dlmgr_event_list *list)
+{
+    return list ? list->n : 0;
+}
+
+const dlmgr_event *dlmgr_event_list_at(const dlmgr_event_list *list, size_t i)
+{
+    return list && i < list->n ? &list->events[i] : NULL;
+}
+
+dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list)
+{
+    if (!list)
+        return NULL;
+    for (size_t i = 0; i < list->n; i++)
+        free_parts(list->events[i].user_data, list->events[i].json);
+    json_decref(list->json);
+    free(list->events);
+    free(list);
+    return NULL;
+}
+
+int dlmgr_ack_to(dlmgr *handle, const char *session, int64_t seq, dlmgr_error *error)
+{
+    CLEANUP_JSON json_t *result = NULL;
+    int r = dlm_api_session(session, &session, error);
+
+    return r < 0 ? r
+                 : dlm_api_ask(handle, "ack_to", json_pack("{s:s, s:I}", "session", session, "seq", (json_int_t)seq),
+                               &result, error);
+}
