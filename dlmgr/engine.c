@@ -216,6 +216,7 @@ static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_erro
         return r;
     s->tasks.journal = e->journal;
     s->tasks.workers = e->workers;
+    dlm_tasks_init(&s->tasks);
     s->tasks.log = &e->log;
     s->max_active = e->settings.max_active;
     s->max_per_host = e->settings.max_per_host;

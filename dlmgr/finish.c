@@ -7,7 +7,7 @@
  * RENAME_NOREPLACE. And what was renamed must be durable before anybody hears of it: the directory is synced.
  *
  * Not every file system can rename without replacing. Then a hard link does the same in two steps, and a crash between them leaves both
- * names, which look() recognises. Without hard links (FAT) an empty-looking file is made first, which fails when the name is taken, and
+ * names, which look() recognises. Without hard links (some FUSE) a placeholder is made first, which fails when the name is taken, and
  * replaced. It holds the part's name, so that one which a crash left is known to be ours and can be removed; a
  * stranger's file is never touched, not even an empty one.
  *
@@ -50,12 +50,17 @@ static int stands_for(const struct dlm_finish *f, const char *name, const struct
     return r == -ENOENT ? 0 : r < 0 ? r : same_whole(&at, ident);
 }
 
-/* The new names in the directory are durable. */
-static int settle(struct dlm_finish *f)
+int dlm_finish_settle(struct dlm_finish *f)
 {
     int r = dlm_dir_sync(f->dir);
 
-    return r < 0 ? dlm_finish_trouble(f, r, "sync the directory of", f->chosen) : DLM_FINISH_OK;
+    return r < 0 ? dlm_finish_trouble(f, r, "sync the directory of", f->part) : DLM_FINISH_OK;
+}
+
+void dlm_finish_hasten(struct dlm_finish *f)
+{
+    /* Only a hint: whether it worked is for fdatasync to say. */
+    sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 int dlm_finish_sync(struct dlm_finish *f)
@@ -69,8 +74,6 @@ int dlm_finish_sync(struct dlm_finish *f)
     while (r > 0 && fdatasync(f->fd) < 0)
         if (errno != EINTR)
             r = -errno;
-    if (r > 0)
-        r = dlm_dir_sync(f->dir);
     return r < 0 ? dlm_finish_trouble(f, r, "sync", f->part) : DLM_FINISH_OK;
 }
 
@@ -152,7 +155,7 @@ static int leave_same(struct dlm_finish *f)
         r = stands_for(f, f->part, &part);
     if (r > 0 && unlinkat(f->dir->fd, f->part, 0) < 0)
         r = -errno;
-    return r < 0 ? dlm_finish_trouble(f, r, "remove", f->part) : settle(f);
+    return r < 0 ? dlm_finish_trouble(f, r, "remove", f->part) : DLM_FINISH_OK;
 }
 
 int dlm_finish_move(struct dlm_finish *f)
@@ -165,13 +168,13 @@ int dlm_finish_move(struct dlm_finish *f)
     if (r < 0)
         return dlm_finish_trouble(f, r, "look at", f->part);
     if (r == 0)
-        return stands_for(f, f->chosen, &f->ident) == 1 ? settle(f) : vanished(f);
+        return stands_for(f, f->chosen, &f->ident) == 1 ? DLM_FINISH_OK : vanished(f);
     if (fchmod(f->fd, dlm_dir_file_mode(f->dir, (unsigned)f->mask)) < 0)
         return dlm_finish_trouble(f, -errno, "set the permissions of", f->part);
     r = take_name(f);
     if (r == -EEXIST)
         return DLM_FINISH_TAKEN;
-    return r < 0 ? dlm_finish_trouble(f, r, "give its name to", f->chosen) : settle(f);
+    return r < 0 ? dlm_finish_trouble(f, r, "give its name to", f->chosen) : DLM_FINISH_OK;
 }
 
 /* ---- look ----------------------------------------------------------------------------------- */
@@ -206,7 +209,7 @@ static int drop_part(struct dlm_finish *f)
 
     if (r == 0 && at.size == f->ident.size && unlinkat(f->dir->fd, f->part, 0) < 0)
         r = -errno;
-    return r < 0 && r != -ENOENT ? dlm_finish_trouble(f, r, "remove", f->part) : settle(f);
+    return r < 0 && r != -ENOENT ? dlm_finish_trouble(f, r, "remove", f->part) : dlm_finish_settle(f);
 }
 
 /* One that a crash left holds the part's name. When it cannot be removed it is like any other file to choose(). */

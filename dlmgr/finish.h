@@ -2,7 +2,7 @@
 /*
  * finish.h - handing a file over: from a whole part to a file at its name.
  *
- *     sync -> verify -> choose -> (journal: committing, with path and identity) -> move -> (journal: done)
+ *     sync, settle -> verify -> choose -> (journal: committing, with path and identity) -> move, settle -> (journal: done)
  *
  * The caller journals between the steps; each step is for a worker and may be run again after a crash. `choose` finds
  * the first name that the policy and the directory allow, `move` takes it with RENAME_NOREPLACE, so that a name that a
@@ -39,13 +39,17 @@ struct dlm_finish {
     dlmgr_error error;               /* for every result but OK and TAKEN: text for people, with the remedy */
 };
 
-/* fdatasync of the part, sync of its directory (its entry must survive a power cut before the journal says committing), identity. */
+/* Begin to write the part out, so that sync() of several waits for all of them at once. */
+void dlm_finish_hasten(struct dlm_finish *f);
+/* fdatasync of the part, and its identity. Its entry must be durable too before the journal says committing: settle. */
 int dlm_finish_sync(struct dlm_finish *f);
+/* Sync of the directory, after sync() and after move(); one serves all files that were there before it. OK or TROUBLE. */
+int dlm_finish_settle(struct dlm_finish *f);
 /* Length of the file against `total` (-1: not known) and the digest; OK without one. Heavy. */
 int dlm_finish_verify(struct dlm_finish *f, int64_t total);
 /* A name for it: DLM_FINISH_OK with chosen, path, n, same and (when that is true) the identity of the other file; EXISTS; TROUBLE. */
 int dlm_finish_choose(struct dlm_finish *f);
-/* Mode (dlm_dir_file_mode), the name, sync of the directory. OK, TAKEN, VANISHED, TROUBLE; after TROUBLE look() says what happened. */
+/* Mode (dlm_dir_file_mode) and the name, durable after settle(). OK, TAKEN, VANISHED, TROUBLE; after TROUBLE look() says what happened. */
 int dlm_finish_move(struct dlm_finish *f);
 /*
  * After a crash, with the journal's identity and path: *ret_moved true: our file is at the path already (a part left beside it is

@@ -79,10 +79,8 @@ static void connected(void *context, const char *origin, int by)
 
     if (h)
         h->connections = MAX(h->connections + by, 0);
-    if (by < 0) {
+    if (by < 0)
         s->more = true;
-        s->ended++;
-    }
 }
 
 static void ready_count(struct dlm_sched *s, const struct dlm_task *t, int by)
@@ -166,6 +164,15 @@ static int take_work(struct dlm_store *store, struct dlm_op *op)
     return r;
 }
 
+/* Grows while connections had to wait for the journal, shrinks while tasks wait for connections. */
+static void adapt_prefetch(struct dlm_sched *s)
+{
+    if (s->n_ready == 0 && s->n_taken > 0)
+        s->prefetch = MIN(2 * s->prefetch + 1, PREFETCH_MAX);
+    else if ((int)s->n_ready > s->prefetch / 2)
+        s->prefetch = s->prefetch * 3 / 4;
+}
+
 static void on_taken(struct dlm_op *op)
 {
     struct dlm_sched *s = container_of(op, struct dlm_sched, take_op);
@@ -174,8 +181,7 @@ static void on_taken(struct dlm_op *op)
     if (op->result < 0)
         dlm_log(s->tasks.log, DLMGR_LOG_ERROR, "cannot take tasks from the journal: %s", op->error.text);
     s->more = op->result == 0 && s->n_taken == s->n_take;
-    s->prefetch = MIN(MAX(s->ended, s->prefetch / 2), PREFETCH_MAX);
-    s->ended = 0;
+    adapt_prefetch(s);
     for (size_t i = 0; i < s->n_taken; i++) {
         dlm_task_adopt(&s->tasks, s->taken[i]);
         ready_count(s, s->taken[i], 1);

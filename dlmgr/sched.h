@@ -4,7 +4,7 @@
  *
  * Room is counted in tasks that transfer (max-active) and in connections to an origin (max-per-host). A task whose body has come and
  * that is only being synced and renamed needs neither, so small files do not wait for each other's commits; a few tasks are taken in
- * advance for the same reason, as many as ended while the last taking was on its way. Loop thread only.
+ * advance for the same reason. Loop thread only.
  */
 #ifndef DLM_SCHED_H
 #define DLM_SCHED_H
@@ -27,7 +27,7 @@ struct dlm_sched {
     bool more;     /* the queue may have something for us */
     bool draining; /* take nothing more */
     bool stuck;    /* the journal cannot commit */
-    int ended, prefetch;
+    int prefetch;  /* how many to take in advance */
     int first_failure; /* exit code of the first that failed */
     int64_t started, failed;
 

@@ -29,6 +29,14 @@ void dlm_task_job(struct dlm_task *t, void (*work)(struct dlm_job *), void (*don
     dlm_workers_submit(t->set->workers, &t->job);
 }
 
+void dlm_task_gather(struct dlm_task *t, struct dlm_gather *g, void (*done)(struct dlm_job *))
+{
+    t->busy = true;
+    t->job = (struct dlm_job){.done = done};
+    t->job_error = (dlmgr_error){0};
+    dlm_gather_submit(g, &t->job);
+}
+
 /* ---- Leaving --------------------------------------------------------------------------------------- */
 
 void dlm_task_remove(struct dlm_task *t)
@@ -167,6 +175,13 @@ void dlm_task_halt(struct dlm_task *t, bool requeue)
 }
 
 /* ---- Beginning ---------------------------------------------------------------------------------------- */
+
+void dlm_tasks_init(struct dlm_tasks *set)
+{
+    dlm_gather_init(&set->creating, set->workers, 2, 64, dlm_task_create_round);
+    dlm_gather_init(&set->syncing, set->workers, 8, 64, dlm_task_sync_round);
+    dlm_gather_init(&set->moving, set->workers, 2, 256, dlm_task_move_round);
+}
 
 void dlm_task_adopt(struct dlm_tasks *set, struct dlm_task *t)
 {

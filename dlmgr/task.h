@@ -35,6 +35,7 @@ struct dlm_tasks_ops {
 struct dlm_tasks {
     struct dlm_transfers transfers;
     struct dlm_workers *workers;
+    struct dlm_gather creating, syncing, moving;
     struct dlm_journal *journal;
     struct dlm_dirs *dirs;
     char tag[5];
@@ -145,6 +146,8 @@ struct dlm_task *dlm_task_free(struct dlm_task *t); /* one that never was at wor
 
 /* ---- At work (loop thread) ------------------------------------------------------------------------- */
 
+/* set->workers is there; its gatherers are made ready. */
+void dlm_tasks_init(struct dlm_tasks *set);
 void dlm_task_adopt(struct dlm_tasks *set, struct dlm_task *t); /* into the set */
 void dlm_task_start(struct dlm_task *t);
 void dlm_task_tick(struct dlm_task *t, int64_t now); /* once a second */
@@ -158,6 +161,11 @@ const char *dlm_task_origin(const struct dlm_task *t);
 
 void dlm_task_op(struct dlm_task *t, int (*work)(struct dlm_store *, struct dlm_op *), void (*done)(struct dlm_op *));
 void dlm_task_job(struct dlm_task *t, void (*work)(struct dlm_job *), void (*done)(struct dlm_job *), bool heavy);
+/* The same in a round with others of its kind. */
+void dlm_task_gather(struct dlm_task *t, struct dlm_gather *g, void (*done)(struct dlm_job *));
+void dlm_task_create_round(struct dlm_job *round);
+void dlm_task_sync_round(struct dlm_job *round);
+void dlm_task_move_round(struct dlm_job *round);
 void dlm_task_remove(struct dlm_task *t); /* it has ended, and nothing of it is under way */
 /* True: it is leaving, and the caller must not go on. To be asked after each job and op. */
 bool dlm_task_leaving(struct dlm_task *t);

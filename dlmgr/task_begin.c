@@ -26,13 +26,17 @@ static int begin_work(struct dlm_store *s, struct dlm_op *op)
     return dlm_store_begin_generation(s, &row, &t->begin.generation);
 }
 
-static void create_work(struct dlm_job *job)
+static void create_part(struct dlm_task *t)
 {
-    struct dlm_task *t = container_of(job, struct dlm_task, job);
-
     t->job_result = t->dir ? 0 : dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->job_error);
     if (t->job_result == 0)
         t->job_result = dlm_sink_create(t->dir, t->row.part, t->row.total, &t->sink, &t->job_error);
+}
+
+void dlm_task_create_round(struct dlm_job *round)
+{
+    for (struct dlm_job *job = round; job; job = job->next)
+        create_part(container_of(job, struct dlm_task, job));
 }
 
 static void on_created(struct dlm_job *job)
@@ -60,7 +64,7 @@ static void create(struct dlm_task *t)
     if (t->counting)
         return; /* the old part is being synced: count_ended() comes back here */
     t->sink = dlm_sink_free(t->sink);
-    dlm_task_job(t, create_work, on_created, false);
+    dlm_task_gather(t, &t->set->creating, on_created);
 }
 
 static bool adopt_row(struct dlm_task *t)

@@ -14,7 +14,8 @@
 
 #include <stdio.h>
 
-#define SHORT MIB(4) /* verified together with the sync */
+#define SHORT MIB(4)   /* verified together with the sync */
+#define SMALL KIB(256) /* synced together with others */
 
 static void choose_again(struct dlm_task *t);
 
@@ -82,11 +83,32 @@ static void on_done(struct dlm_op *op)
 
 /* ---- move ------------------------------------------------------------------------------------------ */
 
-static void move_work(struct dlm_job *job)
+/* One sync of a directory serves the files of a round that stand in it one after the other. */
+static void settle_round(struct dlm_job *round)
 {
-    struct dlm_task *t = container_of(job, struct dlm_task, job);
+    const struct dlm_dir *last = NULL;
+    int result = DLM_FINISH_OK;
 
-    t->job_result = dlm_finish_move(&t->finish);
+    for (struct dlm_job *job = round; job; job = job->next) {
+        struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+        if (t->job_result != DLM_FINISH_OK)
+            continue;
+        if (t->dir != last || result != DLM_FINISH_OK)
+            result = dlm_finish_settle(&t->finish);
+        last = t->dir;
+        t->job_result = result;
+    }
+}
+
+void dlm_task_move_round(struct dlm_job *round)
+{
+    for (struct dlm_job *job = round; job; job = job->next) {
+        struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+        t->job_result = dlm_finish_move(&t->finish);
+    }
+    settle_round(round);
 }
 
 static void on_moved(struct dlm_job *job)
@@ -122,7 +144,7 @@ static void on_committing(struct dlm_op *op)
     t->busy = false;
     if (op->result == 0) {
         t->row.state = DLMGR_COMMITTING;
-        return dlm_task_job(t, move_work, on_moved, false);
+        return dlm_task_gather(t, &t->set->moving, on_moved);
     }
     if (op->result == DLMGR_EEXIST && t->row.on_exists != DLMGR_EXISTS_FAIL) {
         /* Another task of ours is about to have that name. One that replaces or compares must see what becomes of it. */
@@ -213,13 +235,28 @@ static bool is_long(const struct dlm_task *t)
     return (t->row.digest || t->row.on_exists == DLMGR_EXISTS_SAME) && t->row.total > SHORT;
 }
 
-static void sync_work(struct dlm_job *job)
+void dlm_task_sync_round(struct dlm_job *round)
 {
-    struct dlm_task *t = container_of(job, struct dlm_task, job);
+    /* All are being written before the first is waited for. */
+    for (struct dlm_job *job = round; job; job = job->next)
+        dlm_finish_hasten(&container_of(job, struct dlm_task, job)->finish);
+    for (struct dlm_job *job = round; job; job = job->next) {
+        struct dlm_task *t = container_of(job, struct dlm_task, job);
 
-    t->job_result = dlm_finish_sync(&t->finish);
-    if (t->job_result == DLM_FINISH_OK && !is_long(t))
-        verify_work(job);
+        t->job_result = dlm_finish_sync(&t->finish);
+    }
+    settle_round(round);
+    for (struct dlm_job *job = round; job; job = job->next) {
+        struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+        if (t->job_result == DLM_FINISH_OK && !is_long(t))
+            verify_work(job);
+    }
+}
+
+static void sync_alone(struct dlm_job *job)
+{
+    dlm_task_sync_round(job); /* not in a list */
 }
 
 static void on_synced(struct dlm_job *job)
@@ -250,7 +287,10 @@ void dlm_task_finish(struct dlm_task *t)
     free(TAKE_PTR(t->rows));
     if (is_long(t) && t->sink->uncounted && dlm_task_snapshot(t) < 0)
         return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory", 0);
-    dlm_task_job(t, sync_work, on_synced, false);
+    if (t->sink->bytes <= SMALL)
+        dlm_task_gather(t, &t->set->syncing, on_synced);
+    else
+        dlm_task_job(t, sync_alone, on_synced, false);
 }
 
 /* ---- After a crash ------------------------------------------------------------------------------------------ */

@@ -49,6 +49,7 @@ static struct dlm_job *queue_pop(struct queue *q)
         q->head = job->next;
         if (!q->head)
             q->tail = &q->head;
+        job->next = NULL; /* a round is a list */
     }
     return job;
 }
@@ -179,4 +180,71 @@ void dlm_workers_free(struct dlm_workers *w)
     pthread_cond_destroy(&w->wake);
     pthread_mutex_destroy(&w->lock);
     free(w);
+}
+
+/* ---- Rounds ------------------------------------------------------------------------------------ */
+
+struct round {
+    struct dlm_job job;
+    struct dlm_gather *gather;
+    struct dlm_job *list;
+};
+
+static void gather_begin(struct dlm_gather *g);
+
+static void round_work(struct dlm_job *job)
+{
+    struct round *r = container_of(job, struct round, job);
+
+    r->gather->work(r->list);
+}
+
+static void round_done(struct dlm_job *job)
+{
+    struct round *r = container_of(job, struct round, job);
+    struct dlm_job *list = r->list;
+
+    r->gather->running--;
+    gather_begin(r->gather);
+    free(r);
+    while (list) {
+        struct dlm_job *next = list->next;
+
+        list->done(list);
+        list = next;
+    }
+}
+
+/* Without memory for a round it waits for the one that runs, or for the next job. */
+static void gather_begin(struct dlm_gather *g)
+{
+    struct dlm_job **end = &g->head;
+    struct round *r;
+    int n = 0;
+
+    if (!g->head || g->running >= g->rounds || !(r = dlm_alloc(sizeof(*r))))
+        return;
+    while (*end && n++ < g->most)
+        end = &(*end)->next;
+    *r = (struct round){.job = {.work = round_work, .done = round_done}, .gather = g, .list = g->head};
+    g->head = *end;
+    *end = NULL;
+    if (!g->head)
+        g->tail = &g->head;
+    g->running++;
+    dlm_workers_submit(g->workers, &r->job);
+}
+
+void dlm_gather_init(struct dlm_gather *g, struct dlm_workers *w, int rounds, int most, void (*work)(struct dlm_job *round))
+{
+    *g = (struct dlm_gather){.workers = w, .work = work, .rounds = rounds, .most = most};
+    g->tail = &g->head;
+}
+
+void dlm_gather_submit(struct dlm_gather *g, struct dlm_job *job)
+{
+    job->next = NULL;
+    *g->tail = job;
+    g->tail = &job->next;
+    gather_begin(g);
 }

@@ -28,6 +28,21 @@ void dlm_workers_submit(struct dlm_workers *w, struct dlm_job *job); /* loop thr
 void dlm_workers_stop(struct dlm_workers *w);
 void dlm_workers_free(struct dlm_workers *w); /* after the loop has closed its handles */
 
+/*
+ * Jobs that are cheaper together, such as syncs: while rounds of them run, the next one gathers. `work` does a whole round (a list by `next`)
+ * on a worker; then each job's own `done` runs on the loop. A job's own `work` is not used.
+ */
+struct dlm_gather {
+    struct dlm_workers *workers;
+    void (*work)(struct dlm_job *round);
+    int rounds, most; /* that may run at once; jobs in one */
+    int running;
+    struct dlm_job *head, **tail; /* gathering */
+};
+
+void dlm_gather_init(struct dlm_gather *g, struct dlm_workers *w, int rounds, int most, void (*work)(struct dlm_job *round));
+void dlm_gather_submit(struct dlm_gather *g, struct dlm_job *job); /* loop thread; the job is the caller's */
+
 /* Start a thread with all signals blocked: none of the process's handlers ever runs on ours. 0 or an errno value. */
 int dlm_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, const char *name);
 

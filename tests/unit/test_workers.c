@@ -131,7 +131,41 @@ static void test_stop_finishes_what_was_submitted(void)
     CU_ASSERT_EQUAL(done_count, (int)ARRAY_SIZE(jobs));
 }
 
+static void work_round(struct dlm_job *list)
+{
+    int n = 0;
+
+    atomic_fetch_add(&inside, 1);
+    for (struct dlm_job *job = list; job; job = job->next, n++)
+        work_light(job);
+    if (n > atomic_load(&most_inside))
+        atomic_store(&most_inside, n);
+    sem_wait(&gate);
+}
+
+/* While a round is under way the next one gathers, and takes at most so many; all are done once. */
+static void test_jobs_gather_in_rounds(void)
+{
+    struct job jobs[25];
+    struct dlm_gather gather;
+
+    begin();
+    dlm_gather_init(&gather, workers, 1, 10, work_round);
+    for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
+        jobs[i] = (struct job){.job.done = on_done};
+        dlm_gather_submit(&gather, &jobs[i].job);
+    }
+    for (int i = 0; i < 4; i++)
+        sem_post(&gate);
+    while (done_count < (int)ARRAY_SIZE(jobs))
+        uv_run(&loop, UV_RUN_ONCE);
+    CHECK_INT(atomic_load(&inside), 4); /* 1, 10, 10, 4 */
+    CHECK_INT(atomic_load(&most_inside), 10);
+    end();
+}
+
 static const struct test tests[] = {
+    {"jobs_gather_in_rounds", test_jobs_gather_in_rounds},
     {"work_there_and_done_here", test_work_there_and_done_here},
     {"heavy_jobs_leave_room", test_heavy_jobs_leave_room},
     {"stop_finishes_what_was_submitted", test_stop_finishes_what_was_submitted},
