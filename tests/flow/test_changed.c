@@ -251,9 +251,158 @@ static void test_it_changes_while_nobody_owns_the_home(void)
     house_end(&h);
 }
 
+/* ---- Between segments ---------------------------------------------------------------------------- */
+
+#define LARGE 20971520
+
+static const struct {
+    const char *what, *whole, *range; /* steps for requests without and with a range */
+    uint64_t seed;
+    int restarts;
+} segmented[] = {
+    {"nothing changed", "seed=1 etag=\"a\"", "seed=1 etag=\"a\"", 1, 0},
+    {"200 to the other segments", "seed=1 etag=\"a\" ; whole:seed=2 etag=\"b\"",
+     "seed=2 etag=\"b\"", 2, 1},
+    {"206 with another ETag", "seed=1 etag=\"a\" ; whole:seed=2 etag=\"b\"",
+     "seed=2 etag=\"b\" ifrange=ignore", 2, 1},
+    {"206 without the ETag", "seed=1 etag=\"a\" ; whole:seed=2", "seed=2 ifrange=ignore", 2, 1},
+    {"only one segment sees it", "seed=1 etag=\"a\" ; whole:seed=2 etag=\"b\"",
+     "seed=1 etag=\"a\" times=2 ; range:seed=2 etag=\"b\" ifrange=ignore", 2, 1},
+    {"another total", "seed=1 etag=\"a\" ; whole:seed=2 etag=\"a\"",
+     "seed=2 etag=\"a\" crtotal=20971521 ; range:seed=2 etag=\"a\"", 2, 1},
+    {"by Last-Modified", "seed=1 lastmod=start-9000 ; whole:seed=2 lastmod=start-5000",
+     "seed=2 lastmod=start-5000", 2, 1},
+};
+
+static void test_it_changes_between_segments(void)
+{
+    struct house h;
+
+    house_begin(&h);
+    for (size_t i = 0; i < sizeof(segmented) / sizeof(segmented[0]); i++) {
+        char *url = fx_url(h.fx, "/seg/%zu", i), *path = strstr(url, "/seg/");
+        dlmgr_request request = house_request(&h, url);
+        struct row row = {.expect = {LARGE, {.seed = segmented[i].seed}},
+                          .restarts = segmented[i].restarts};
+
+        test_about("row %zu: %s", i, segmented[i].what);
+        request.connections = 4;
+        CHECK_INT(fx_script(h.fx, path, "all:size=%d rate=20000000 ; whole:%s ; range:%s", LARGE,
+                            segmented[i].whole, segmented[i].range),
+                  0);
+        check_end(&h, house_add(&h, &request), &row);
+        free(url);
+    }
+    house_end(&h);
+}
+
+/* ---- Between mirrors ------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *what, *first, *second; /* the first cuts, then has gone */
+    bool digest;                       /* of seed 1 */
+    uint64_t seed;
+    int restarts, combined; /* combined: the second is asked for the rest alone */
+} mirrored[] = {
+    {"the same strong ETag", "seed=1 etag=\"a\"", "seed=1 etag=\"a\"", false, 1, 0, 1},
+    {"other ETags", "seed=1 etag=\"a\"", "seed=2 etag=\"b\"", false, 2, 1, 0},
+    {"other ETags, 206 in spite of If-Range", "seed=1 etag=\"a\"",
+     "seed=2 etag=\"b\" ifrange=ignore", false, 2, 1, 0},
+    {"the same weak ETag", "seed=1 etag=W/\"a\"", "seed=2 etag=W/\"a\"", false, 2, 1, 0},
+    {"no validators", "seed=1", "seed=2", false, 2, 1, 0},
+    {"the same Last-Modified", "seed=1 lastmod=start-9000", "seed=1 lastmod=start-9000", false, 1,
+     0, 1},
+    {"other Last-Modified", "seed=1 lastmod=start-9000", "seed=2 lastmod=start-5000", false, 2, 1, 0},
+    {"no validators, a digest", "seed=1", "seed=1", true, 1, 0, 1},
+};
+
+static void check_mirrors(struct house *h, size_t i)
+{
+    char *urls[] = {fx_url(h->fx, "/mirror/%zu", i), fx_url(h->other, "/mirror/%zu", i)};
+    const char *mirrors[] = {urls[1], NULL}, *path = strstr(urls[0], "/mirror/");
+    dlmgr_request request = house_request(h, urls[0]);
+    struct row row = {.expect = {SIZE, {.seed = mirrored[i].seed}},
+                      .restarts = mirrored[i].restarts};
+    char hex[129], checksum[150];
+    struct fx_log log;
+
+    request.mirrors = mirrors;
+    if (mirrored[i].digest) {
+        CHECK_INT(fx_body_digest("sha256", SIZE, 1, hex), 0);
+        snprintf(checksum, sizeof(checksum), "sha-256=%s", hex);
+        request.checksum = checksum;
+    }
+    CHECK_INT(fx_script(h->fx, path, "size=%d %s cut=%d ; drop=rst", SIZE, mirrored[i].first, CUT),
+              0);
+    CHECK_INT(fx_script(h->other, path, "size=%d %s", SIZE, mirrored[i].second), 0);
+    check_end(h, house_add(h, &request), &row);
+    CHECK_INT(fx_log_settle(h->other, 5000, &log), 0);
+    CHECK_INT(fx_log_bytes(&log, path) < SIZE, mirrored[i].combined);
+    fx_log_free(&log);
+    free(urls[0]);
+    free(urls[1]);
+}
+
+static void test_mirrors_are_combined_only_when_they_are_the_same(void)
+{
+    struct house h;
+
+    house_begin(&h);
+    for (size_t i = 0; i < sizeof(mirrored) / sizeof(mirrored[0]); i++) {
+        test_about("row %zu: %s", i, mirrored[i].what);
+        check_mirrors(&h, i);
+    }
+    house_end(&h);
+}
+
+/* ---- Redirects -------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *what, *link, *one, *two; /* the link's steps, what it led to first, and then */
+    int64_t size;
+    uint64_t seed;
+    int restarts;
+} moved[] = {
+    {"another file", "location=/one ; location=/two", "seed=1 etag=\"a\" cut=1500000",
+     "seed=2 etag=\"b\"", SIZE, 2, 1},
+    {"another file, no validators", "location=/one ; location=/two", "seed=1 cut=1500000", "seed=2",
+     SIZE, 2, 1},
+    {"the same file elsewhere", "location=/one ; location=/two", "seed=1 etag=\"a\" cut=1500000",
+     "seed=1 etag=\"a\"", SIZE, 1, 0},
+    {"expired between segments, the same file", "location=/one ; location=/two",
+     "whole:seed=1 etag=\"a\" rate=20000000 ; range:status=403", "seed=1 etag=\"a\"", LARGE, 1, 0},
+    {"expired between segments, another file", "location=/one ; location=/two",
+     "whole:seed=1 etag=\"a\" rate=20000000 ; range:status=410", "seed=2 etag=\"b\"", LARGE, 2, 1},
+};
+
+static void test_a_redirect_leads_to_another_file(void)
+{
+    struct house h;
+
+    house_begin(&h);
+    for (size_t i = 0; i < sizeof(moved) / sizeof(moved[0]); i++) {
+        struct row row = {.expect = {moved[i].size, {.seed = moved[i].seed}},
+                          .restarts = moved[i].restarts};
+
+        test_about("row %zu: %s", i, moved[i].what);
+        CHECK_INT(fx_script(h.fx, "/link", "%s", moved[i].link), 0);
+        CHECK_INT(fx_script(h.fx, "/one", "all:size=%lld ; %s", (long long)moved[i].size,
+                            moved[i].one),
+                  0);
+        CHECK_INT(fx_script(h.fx, "/two", "all:size=%lld ; %s", (long long)moved[i].size,
+                            moved[i].two),
+                  0);
+        check_end(&h, start(&h, "/link"), &row);
+    }
+    house_end(&h);
+}
+
 static const struct test tests[] = {
     TEST(test_the_server_cuts_and_changes),
     TEST(test_it_changes_while_nobody_owns_the_home),
+    TEST(test_it_changes_between_segments),
+    TEST(test_mirrors_are_combined_only_when_they_are_the_same),
+    TEST(test_a_redirect_leads_to_another_file),
 };
 
 TEST_MAIN("changed", tests)
