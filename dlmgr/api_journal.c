@@ -98,7 +98,7 @@ static int transact(struct dlm_store *s, const struct dlm_method *m, json_t *par
 static int write_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e)
 {
     struct dlm_store *s;
-    json_t *result;
+    json_t *result = NULL;
     int r = writer_open(h, &s, e);
 
     if (r < 0)

@@ -84,7 +84,7 @@ static int wait_for(struct dlmgr *h, json_t *ids, int64_t until, dlmgr_error *e)
 {
     for (;;) {
         int64_t left = until < 0 ? SLICE_MS : MAX(until - dlm_clock_mono(), 0);
-        bool ended;
+        bool ended = false;
         int r = wait_slice(h, ids, MIN(left, SLICE_MS), &ended, e);
 
         if (r < 0 || ended)
