@@ -2,14 +2,13 @@
 /*
  * api_tasks.c - add, find, show, act, set.
  *
- * Adding is all or none, so the tasks of one dlmgr_add() stay in one message; what does not fit into one (4 MiB) is refused and
- * nothing is added. Looking for tasks changes nothing and goes in pieces. An action upon a selection is one transaction a
+ * Adding is all or none, so the tasks of one dlmgr_add() stay in one message; what does not fit into one (4 MiB) the client
+ * refuses, and nothing is added. Looking for tasks changes nothing and goes in pieces. An action upon a selection is one transaction a
  * page: a journal of a million tasks must not hold up those that download meanwhile.
  */
 #include "dlmgr/api.h"
-#include "dlmgr/rpc.h"
 
-enum { MANY = 10000, ADD_BYTES = DLM_RPC_LINE_MAX - 1024, FIND_BYTES = 512 << 10 };
+enum { MANY = 10000, FIND_BYTES = 512 << 10 };
 
 /* ---- Adding and finding ------------------------------------------------------------------------------------ */
 
@@ -68,8 +67,6 @@ int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *r
     r = check_many(requests, n, error);
     if (r == 0)
         r = requests_json(requests, n, &tasks, ret_bad, error);
-    if (r == 0 && json_dumpb(tasks, NULL, 0, JSON_COMPACT) > ADD_BYTES && !(handle && handle->engine))
-        r = dlm_fail(error, DLMGR_ELIMIT, "%zu requests are more than %d bytes: add fewer at once", n, (int)ADD_BYTES);
     if (r == 0)
         r = dlm_api_ask(handle, "add", json_pack("{s:O}", "tasks", tasks), &result, error);
     if (r < 0) {
