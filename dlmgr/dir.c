@@ -210,31 +210,42 @@ struct dlm_dir *dlm_dir_put(struct dlm_dir *d)
     return NULL;
 }
 
+/* As the one who syncs, for all tickets given so far. The kernel tells an error once: it must reach everybody. */
+static void sync_for_all(struct dlm_dir *d)
+{
+    struct dlm_dirs *set = d->set;
+    int64_t covers = d->asked;
+    int r;
+
+    d->syncing = true;
+    pthread_mutex_unlock(&set->lock);
+    r = dlm_fsync_dir(d->fd);
+    pthread_mutex_lock(&set->lock);
+    d->syncing = false;
+    if (r == 0) {
+        d->synced = covers;
+    } else {
+        d->failed = covers;
+        d->failure = r;
+    }
+    pthread_cond_broadcast(&set->synced);
+}
+
 int dlm_dir_sync(struct dlm_dir *d)
 {
     struct dlm_dirs *set = d->set;
     int64_t ticket;
-    int r = 0;
+    int r;
 
     pthread_mutex_lock(&set->lock);
     ticket = ++d->asked;
-    while (d->synced < ticket && r == 0) {
-        int64_t covers = d->asked;
-
-        if (d->syncing) {
+    while (d->synced < ticket && d->failed < ticket) {
+        if (d->syncing)
             pthread_cond_wait(&set->synced, &set->lock);
-            continue;
-        }
-        d->syncing = true;
-        pthread_mutex_unlock(&set->lock);
-        r = dlm_fsync_dir(d->fd);
-        pthread_mutex_lock(&set->lock);
-        d->syncing = false;
-        /* After a failure the next in line tries for himself, and is told what he sees. */
-        if (r == 0)
-            d->synced = covers;
-        pthread_cond_broadcast(&set->synced);
+        else
+            sync_for_all(d);
     }
+    r = d->failed >= ticket ? d->failure : 0;
     pthread_mutex_unlock(&set->lock);
     return r;
 }

@@ -17,8 +17,9 @@ struct dlm_dir {
     char *path;
     int fd;
     struct dlm_dirs *set;
-    int refs;                /* under the set's lock */
-    int64_t asked, synced;   /* tickets, under the set's lock */
+    int refs;                      /* under the set's lock */
+    int64_t asked, synced, failed; /* tickets, under the set's lock */
+    int failure;                   /* of the last sync that failed, -errno */
     bool syncing;
     struct dlm_dir *next;
 };

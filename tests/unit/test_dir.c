@@ -8,8 +8,14 @@
 #include "tests/lib/test.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
@@ -223,6 +229,96 @@ static void test_a_failed_sync_is_told(void)
     end();
 }
 
+/* Three threads that sync the same directory; each fsync asks `listener` how it went. */
+static struct asking {
+    struct dlm_dir *d;
+    _Atomic int listener; /* 0: not yet */
+    atomic_bool ended;
+    int results[3];
+} asking;
+
+static void *sync_one(void *arg)
+{
+    *(int *)arg = dlm_dir_sync(asking.d);
+    return NULL;
+}
+
+static void *sync_three(void *arg)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fsync, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = ARRAY_SIZE(code), .filter = code};
+    pthread_t threads[3];
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    asking.listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    for (int i = 0; i < 3 && asking.listener > 0; i++)
+        pthread_create(&threads[i], NULL, sync_one, &asking.results[i]);
+    for (int i = 0; i < 3 && asking.listener > 0; i++)
+        pthread_join(threads[i], NULL);
+    asking.ended = true;
+    return arg;
+}
+
+/* Wait for the next fsync, at most until all have ended; the answer is 0 or an errno value. False: there was none. */
+static bool answer_sync(int err, __u64 *ret_id)
+{
+    struct pollfd p = {.fd = asking.listener, .events = POLLIN};
+    struct seccomp_notif ask = {0};
+    struct seccomp_notif_resp resp = {.error = -err};
+
+    while (poll(&p, 1, 20) <= 0)
+        if (asking.ended)
+            return false;
+    if (ioctl(asking.listener, SECCOMP_IOCTL_NOTIF_RECV, &ask) < 0)
+        return false;
+    resp.id = ask.id;
+    if (ret_id)
+        *ret_id = ask.id;
+    return ret_id || ioctl(asking.listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) == 0;
+}
+
+__attribute__((no_sanitize("thread"))) static int64_t asked(const struct dlm_dir *d)
+{
+    return *(const volatile int64_t *)&d->asked;
+}
+
+/*
+ * The kernel tells an error once. So who waited for a sync that failed is told, and does not sync again and hear that all is well:
+ * the first sync goes well, the second stands for the two others and fails, a third would succeed.
+ */
+static void test_a_failed_sync_is_told_to_all_it_stood_for(void)
+{
+    struct seccomp_notif_resp well = {0};
+    pthread_t thread;
+    int tries = 0;
+
+    begin();
+    asking = (struct asking){0};
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, NULL, false, &asking.d, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, sync_three, NULL), 0);
+    while (!asking.listener)
+        usleep(1000);
+    CU_ASSERT_FATAL(asking.listener > 0);
+    CU_ASSERT(answer_sync(0, &well.id));
+    while (asked(asking.d) < 3 && tries++ < 5000)
+        usleep(1000);
+    CU_ASSERT_EQUAL(ioctl(asking.listener, SECCOMP_IOCTL_NOTIF_SEND, &well), 0);
+    CU_ASSERT(answer_sync(EIO, NULL));
+    while (answer_sync(0, NULL))
+        ;
+    pthread_join(thread, NULL);
+    CHECK_INT(asking.results[0] + asking.results[1] + asking.results[2], -2 * EIO);
+    CHECK_INT(dlm_dir_sync(asking.d), 0);
+    close(asking.listener);
+    dlm_dir_put(asking.d);
+    end();
+}
+
 /* user rw, group r, mask rw, other none: the umask does not count then. */
 static void test_a_default_acl_stands_for_the_mask(void)
 {
@@ -250,6 +346,7 @@ static const struct test tests[] = {
     {"a_swapped_directory_is_not_mistaken", test_a_swapped_directory_is_not_mistaken},
     {"many_threads_sync_together", test_many_threads_sync_together},
     {"a_failed_sync_is_told", test_a_failed_sync_is_told},
+    {"a_failed_sync_is_told_to_all_it_stood_for", test_a_failed_sync_is_told_to_all_it_stood_for},
     {"a_default_acl_stands_for_the_mask", test_a_default_acl_stands_for_the_mask},
 };
 
