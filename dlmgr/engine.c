@@ -75,6 +75,7 @@ int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, js
 static void close_rest(struct dlm_engine *e)
 {
     dlm_workers_stop(e->workers); /* the last `done` halves may still post to the journal */
+    dlm_store_close(TAKE_PTR(e->reader)); /* first, so that the writer's close empties the WAL */
     dlm_journal_stop(e->journal, CLOSE_JOURNAL_MS);
     dlm_engine_serve_free(e);
     dlm_sched_stop(&e->sched);

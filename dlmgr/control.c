@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * control.c - the door: see control.h. What a line means is rpc.h; here are sockets, and who may come in.
+ *
+ * A connection lives until its socket is closed and no reply is owed to it, for a reply finds its way back by the connection. It is
+ * not read from while it has too much to be sent or to be answered: a client that does not listen stops only itself. While a write is under
+ * way, further lines gather and leave together.
+ */
+#include "dlmgr/control.h"
+#include "dlmgr/rpc.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define SOCKET "control.sock"
+#define BACKLOG 128
+#define UNSENT_MAX ((size_t)KIB(256))
+#define OWED_MAX 64
+#define FLUSH_MS 1000
+
+struct conn {
+    struct dlm_control *door;
+    uv_pipe_t pipe;
+    uv_write_t write;
+    struct dlm_buf in, out, sending;
+    size_t used, scanned; /* of in: handled; known to hold no newline */
+    int owed;
+    bool writing, reading, busy, subscribed, last, closing, closed; /* last: close once all is sent */
+    struct conn *next;
+};
+
+struct owed {
+    struct conn *conn;
+    json_t *id;
+};
+
+struct dlm_control {
+    const struct dlm_control_host *host;
+    uv_pipe_t listener;
+    uv_timer_t flush;
+    uid_t home_uid;
+    struct conn *conns;
+    bool stopping;
+    int handles; /* that libuv still has at the end */
+    void (*stopped)(void *context);
+    void *context;
+};
+
+static void conn_read(struct conn *c);
+
+/* ---- The end of things ---------------------------------------------------------------------------- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct dlm_control *d = handle->data;
+    void (*stopped)(void *) = d->stopped;
+    void *context = d->context;
+
+    if (--d->handles > 0)
+        return;
+    free(d);
+    stopped(context);
+}
+
+/* The last connection has gone: the listener and the timer go too. */
+static void maybe_stopped(struct dlm_control *d)
+{
+    if (!d->stopping || d->conns)
+        return;
+    d->listener.data = d->flush.data = d;
+    d->handles = 2;
+    uv_close((uv_handle_t *)&d->listener, on_handle_closed);
+    uv_close((uv_handle_t *)&d->flush, on_handle_closed);
+}
+
+static void conn_free(struct conn *c)
+{
+    struct dlm_control *d = c->door;
+    struct conn **at = &d->conns;
+
+    if (!c->closed || c->owed > 0 || c->busy)
+        return;
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+    dlm_buf_free(&c->in);
+    dlm_buf_free(&c->out);
+    dlm_buf_free(&c->sending);
+    free(c);
+    maybe_stopped(d);
+}
+
+static void on_conn_closed(uv_handle_t *handle)
+{
+    struct conn *c = container_of((uv_pipe_t *)handle, struct conn, pipe);
+
+    c->closed = true;
+    conn_free(c);
+}
+
+static void conn_close(struct conn *c)
+{
+    if (c->closing)
+        return;
+    c->closing = true;
+    uv_close((uv_handle_t *)&c->pipe, on_conn_closed);
+}
+
+/* ---- Writing ------------------------------------------------------------------------------------------ */
+
+static void flush(struct conn *c);
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct conn *c = container_of(write, struct conn, write);
+
+    c->writing = false;
+    c->sending.len = 0;
+    if (status < 0)
+        return conn_close(c);
+    flush(c);
+    conn_read(c);
+}
+
+static void flush(struct conn *c)
+{
+    uv_buf_t buf;
+    struct dlm_buf sent = c->sending;
+
+    if (c->writing || c->closing)
+        return;
+    if (c->out.len == 0) {
+        if (c->last && c->owed == 0)
+            conn_close(c);
+        return;
+    }
+    c->sending = c->out;
+    c->out = sent;
+    c->out.len = 0;
+    buf = uv_buf_init(c->sending.data, (unsigned)c->sending.len);
+    c->writing = true;
+    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, &buf, 1, on_written) < 0) {
+        c->writing = false;
+        conn_close(c);
+    }
+}
+
+/* line is stolen; NULL: there was no memory for it, and a client that waits for ever is worse than one that is cut off. */
+static void say(struct conn *c, char *line)
+{
+    if (!c->closing) {
+        if (line)
+            dlm_buf_puts(&c->out, line);
+        if (!line || c->out.failed)
+            conn_close(c);
+        else if (!c->busy)
+            flush(c);
+    }
+    free(line);
+}
+
+/* ---- Requests ------------------------------------------------------------------------------------------- */
+
+static void on_reply(void *context, int code, json_t *result, const dlmgr_error *error)
+{
+    struct owed *owed = context;
+    struct conn *c = owed->conn;
+
+    c->owed--;
+    if (code < 0)
+        say(c, dlm_rpc_error(owed->id, code, error ? error->text : dlmgr_strerror(code), error));
+    else
+        say(c, dlm_rpc_result(owed->id, result));
+    json_decref(result);
+    json_decref(owed->id);
+    free(owed);
+    if (c->closing)
+        conn_free(c);
+    else if (!c->busy)
+        conn_read(c);
+}
+
+static void hello(struct conn *c, const struct dlm_rpc_request *q)
+{
+    int64_t theirs = dlm_json_int(q->params, "protocol", 0);
+    CLEANUP_JSON json_t *result = NULL;
+    dlmgr_error e = {0};
+
+    if (theirs != DLM_RPC_PROTOCOL) {
+        dlm_fail(&e, DLMGR_EPROTO, "the owner (%s) speaks protocol %d, not %lld: upgrade the older of the two", dlmgr_version(),
+                 DLM_RPC_PROTOCOL, (long long)theirs);
+        return say(c, dlm_rpc_error(q->id, DLMGR_EPROTO, e.text, &e));
+    }
+    result = json_pack("{s:i, s:s, s:i}", "protocol", DLM_RPC_PROTOCOL, "version", dlmgr_version(), "pid", (int)getpid());
+    say(c, result ? dlm_rpc_result(q->id, result) : NULL);
+}
+
+static void subscribe(struct conn *c, const struct dlm_rpc_request *q)
+{
+    CLEANUP_JSON json_t *result = json_object();
+
+    c->subscribed = true;
+    say(c, result ? dlm_rpc_result(q->id, result) : NULL);
+}
+
+static void ask_host(struct conn *c, const struct dlm_rpc_request *q)
+{
+    const struct dlm_control_host *host = c->door->host;
+    const struct dlm_method *method = dlm_method_find(q->method);
+    struct owed *owed;
+
+    if (!method)
+        return say(c, dlm_rpc_error(q->id, DLM_RPC_METHOD, "there is no such method", NULL));
+    owed = dlm_alloc(sizeof(*owed));
+    if (!owed)
+        return conn_close(c);
+    owed->conn = c;
+    owed->id = json_incref(q->id);
+    c->owed++;
+    host->request(host->context, method->name, q->params ? json_incref(q->params) : NULL, on_reply, owed);
+}
+
+static void handle_line(struct conn *c, const char *line, size_t len)
+{
+    struct dlm_rpc_request q;
+    const char *why = NULL;
+    int r = dlm_rpc_parse(line, len, &q, &why);
+
+    if (r < 0)
+        say(c, dlm_rpc_error(q.id, r, why, NULL));
+    else if (!strcmp(q.method, "hello"))
+        hello(c, &q);
+    else if (!strcmp(q.method, "subscribe"))
+        subscribe(c, &q);
+    else
+        ask_host(c, &q);
+    dlm_rpc_clear(&q);
+}
+
+/* ---- Reading --------------------------------------------------------------------------------------------- */
+
+static bool may_read(const struct conn *c)
+{
+    return !c->closing && !c->last && !c->door->stopping && c->owed < OWED_MAX && c->out.len + c->sending.len < UNSENT_MAX;
+}
+
+static void handle_lines(struct conn *c)
+{
+    while (may_read(c) && c->in.len > c->used) {
+        size_t from = MAX(c->used, c->scanned);
+        char *end = memchr(c->in.data + from, '\n', c->in.len - from);
+        size_t begin = c->used;
+
+        if (!end) {
+            c->scanned = c->in.len;
+            break;
+        }
+        c->used = c->scanned = (size_t)(end - c->in.data) + 1;
+        handle_line(c, c->in.data + begin, c->used - begin - 1);
+    }
+    if (c->used == 0)
+        return;
+    memmove(c->in.data, c->in.data + c->used, c->in.len - c->used);
+    c->in.len -= c->used;
+    c->scanned -= MIN(c->used, c->scanned);
+    c->used = 0;
+}
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
+{
+    (void)handle;
+    ret->base = dlm_alloc(suggested);
+    ret->len = ret->base ? suggested : 0; /* 0: libuv reports UV_ENOBUFS */
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct conn *c = container_of((uv_pipe_t *)stream, struct conn, pipe);
+
+    if (n > 0)
+        dlm_buf_add(&c->in, buf->base, (size_t)n);
+    free(buf->base);
+    if (n < 0 || c->in.failed)
+        return conn_close(c);
+    conn_read(c);
+}
+
+/* Handle what is there, then read on, or not for now. */
+static void conn_read(struct conn *c)
+{
+    if (c->busy)
+        return;
+    c->busy = true; /* replies may come before a request returns; they leave together below */
+    handle_lines(c);
+    if (!c->closing && !c->last && c->in.len > DLM_RPC_LINE_MAX && c->scanned == c->in.len) {
+        c->last = true;
+        say(c, dlm_rpc_error(NULL, DLM_RPC_PARSE, "a line is at most 4 MiB long", NULL));
+    }
+    c->busy = false;
+    flush(c);
+    if (c->closed || c->closing)
+        return conn_free(c);
+    if (may_read(c) && !c->reading)
+        c->reading = uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) == 0;
+    else if (!may_read(c) && c->reading) {
+        c->reading = false;
+        uv_read_stop((uv_stream_t *)&c->pipe);
+    }
+}
+
+/* ---- Coming in ----------------------------------------------------------------------------------------------- */
+
+static bool is_allowed(const struct conn *c)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+    int fd;
+
+    if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) != 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+        return false;
+    return peer.uid == 0 || peer.uid == c->door->home_uid;
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    struct dlm_control *d = container_of((uv_pipe_t *)listener, struct dlm_control, listener);
+    struct conn *c = status == 0 ? dlm_alloc(sizeof(*c)) : NULL;
+
+    if (!c)
+        return;
+    c->door = d;
+    if (uv_pipe_init(d->host->loop, &c->pipe, 0) != 0) {
+        free(c);
+        return;
+    }
+    c->next = d->conns;
+    d->conns = c;
+    if (uv_accept(listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) || d->stopping)
+        conn_close(c);
+    else
+        conn_read(c);
+}
+
+/* ---- Opening and closing ---------------------------------------------------------------------------------------- */
+
+/* We hold the lock, so a socket that stands there is a dead owner's. */
+static int make_room(const struct dlm_home *home, dlmgr_error *e)
+{
+    struct stat st;
+
+    if (fstatat(home->fd, SOCKET, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot look at `%s/" SOCKET "`", home->path);
+    if (!S_ISSOCK(st.st_mode))
+        return dlm_fail(e, DLMGR_EHOME, "`%s/" SOCKET "` is not a socket: move it away", home->path);
+    if (unlinkat(home->fd, SOCKET, 0) < 0 && errno != ENOENT)
+        return dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot remove the old `%s/" SOCKET "`", home->path);
+    return 0;
+}
+
+static int bind_socket(const struct dlm_home *home, dlmgr_error *e)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int r = make_room(home, e);
+
+    if (r < 0)
+        return r;
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" SOCKET, home->fd);
+    /* Nobody can connect before listen(), so the mode is right in time, whatever the umask. */
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || fchmodat(home->fd, SOCKET, 0600, 0) < 0)
+        return dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot make `%s/" SOCKET "`", home->path);
+    return TAKE_FD(fd);
+}
+
+static void nobody(void *context)
+{
+    (void)context;
+}
+
+int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **ret, dlmgr_error *e)
+{
+    struct dlm_control *d = dlm_alloc(sizeof(*d));
+    struct stat st;
+    int fd, r;
+
+    if (!d)
+        return dlm_no_memory(e);
+    fd = fstat(host->home->fd, &st) < 0 ? dlm_fail_errno(e, DLMGR_EHOME, NULL, "cannot look at the home") : bind_socket(host->home, e);
+    if (fd < 0) {
+        free(d);
+        return fd;
+    }
+    d->host = host;
+    d->home_uid = st.st_uid;
+    uv_timer_init(host->loop, &d->flush);
+    uv_pipe_init(host->loop, &d->listener, 0);
+    r = uv_pipe_open(&d->listener, fd);
+    if (r == 0)
+        r = uv_listen((uv_stream_t *)&d->listener, BACKLOG, on_connection);
+    else
+        close(fd);
+    if (r < 0) {
+        d->stopping = true;
+        d->stopped = nobody;
+        maybe_stopped(d);
+        return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" SOCKET "`: %s", host->home->path, uv_strerror(r));
+    }
+    *ret = d;
+    return 0;
+}
+
+static void close_all(struct dlm_control *d)
+{
+    for (struct conn *c = d->conns, *next; c; c = next) {
+        next = c->next;
+        conn_close(c);
+    }
+}
+
+static void on_flush_time(uv_timer_t *timer)
+{
+    close_all(container_of(timer, struct dlm_control, flush));
+}
+
+/* What is being sent may go out; a connection to which nothing is owed is closed at once. */
+void dlm_control_stop(struct dlm_control *d, void (*closed)(void *context), void *context)
+{
+    struct conn *next;
+
+    d->stopping = true;
+    d->stopped = closed;
+    d->context = context;
+    unlinkat(d->host->home->fd, SOCKET, 0);
+    uv_timer_start(&d->flush, on_flush_time, FLUSH_MS, 0);
+    if (!d->conns)
+        return maybe_stopped(d);
+    for (struct conn *c = d->conns; c; c = next) {
+        next = c->next;
+        c->last = true;
+        flush(c);
+    }
+}
+
+void dlm_control_news(struct dlm_control *d)
+{
+    for (struct conn *c = d->conns, *next; c; c = next) {
+        next = c->next;
+        /* One that has not read the last news needs no other. */
+        if (c->subscribed && !c->closing && c->out.len + c->sending.len < UNSENT_MAX)
+            say(c, dlm_strdup("{\"jsonrpc\":\"2.0\",\"method\":\"news\"}\n"));
+    }
+}
