@@ -83,21 +83,23 @@ static void on_done(struct dlm_op *op)
 
 /* ---- move ------------------------------------------------------------------------------------------ */
 
-/* One sync of a directory serves the files of a round that stand in it one after the other. */
+/* One sync of a directory serves the files of a round that stand in it one after the other, and fails for all of them. */
 static void settle_round(struct dlm_job *round)
 {
-    const struct dlm_dir *last = NULL;
-    int result = DLM_FINISH_OK;
+    const struct dlm_task *last = NULL;
 
     for (struct dlm_job *job = round; job; job = job->next) {
         struct dlm_task *t = container_of(job, struct dlm_task, job);
 
         if (t->job_result != DLM_FINISH_OK)
             continue;
-        if (t->dir != last || result != DLM_FINISH_OK)
-            result = dlm_finish_settle(&t->finish);
-        last = t->dir;
-        t->job_result = result;
+        if (last && last->dir == t->dir) {
+            t->job_result = last->job_result;
+            t->finish.error = last->finish.error;
+        } else {
+            t->job_result = dlm_finish_settle(&t->finish);
+        }
+        last = t;
     }
 }
 
