@@ -8,6 +8,7 @@
  *     make    a missing one is built under another name, synced, renamed, and the directory synced: a
  *             journal.db that exists is always a whole one
  *     open    for writing: WAL, synchronous=FULL, then the steps of the schema that it lacks
+ *     settle  the WAL and the directory are synced before anything of them is believed
  *
  * All this happens under the lock of the home when mode is WRITE. The probe is SQLite's own and not a read() of the header
  * for two reasons: the newest header may stand in the WAL, and closing a descriptor of a file drops all
@@ -260,11 +261,6 @@ static int make(const struct dlm_file *f, int homefd, const char *home, dlmgr_er
         remove_unfinished(homefd, home, file, NULL); /* the next one to make it does so otherwise */
         return r;
     }
-    r = dlm_fsync_dir(homefd);
-    if (r < 0) {
-        errno = -r;
-        return dlm_fail_errno(e, DLMGR_EIO, home, "%s cannot be synced", home);
-    }
     return 0;
 }
 
@@ -300,9 +296,41 @@ static int open_reader(const struct dlm_file *f, int homefd, const char *home, s
     return r;
 }
 
+/*
+ * What stands in the WAL may be in the kernel's memory only: whoever wrote it may have been killed before its sync. It
+ * is about to be believed and told, so it is made durable first, with the names of both files. No lock is ever
+ * held on the WAL itself, so closing it drops none.
+ */
+static int settle(const struct dlm_file *f, int homefd, const char *home, dlmgr_error *e)
+{
+    char name[64];
+    CLEANUP_FD int fd = -1;
+    int r;
+
+    snprintf(name, sizeof(name), "%s-wal", f->name);
+    fd = openat(homefd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if ((fd < 0 && errno != ENOENT) || (fd >= 0 && fdatasync(fd) < 0))
+        return dlm_fail_errno(e, DLMGR_EIO, home, "%s/%s cannot be synced", home, name);
+    r = dlm_fsync_dir(homefd);
+    if (r < 0) {
+        errno = -r;
+        return dlm_fail_errno(e, DLMGR_EIO, home, "%s cannot be synced", home);
+    }
+    return 0;
+}
+
 int dlm_file_trust(sqlite3 *db)
 {
     return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+}
+
+/* A new database would take the old WAL for its own. */
+static int refuse_lone_wal(const struct dlm_file *f, const char *home, dlmgr_error *e)
+{
+    refuse(e, DLMGR_EJOURNAL, home, f->name, "is missing, but its WAL is there; put it back, or move the WAL away too");
+    if (e)
+        e->sys_errno = EUCLEAN;
+    return DLMGR_EJOURNAL;
 }
 
 int dlm_file_open(const struct dlm_file *f, int homefd, const char *home, int mode, sqlite3 **ret,
@@ -315,6 +343,8 @@ int dlm_file_open(const struct dlm_file *f, int homefd, const char *home, int mo
 
     if (r >= 0)
         r = look_beside(homefd, home, f->name, &wal, e);
+    if (r == 0 && !found && wal > 0)
+        return refuse_lone_wal(f, home, e);
     if (r == 0 && !found && mode == DLM_STORE_READ)
         return refuse(e, DLMGR_ENOTFOUND, home, f->name, "does not exist yet");
     if (r == 0 && !dlm_vfs())
@@ -324,6 +354,8 @@ int dlm_file_open(const struct dlm_file *f, int homefd, const char *home, int mo
     if (r == 0)
         r = mode == DLM_STORE_WRITE ? open_writer(f, homefd, home, version, &db, e)
                                     : open_reader(f, homefd, home, &db, e);
+    if (r == 0)
+        r = settle(f, homefd, home, e);
     if (r < 0)
         sqlite3_close(db);
     else
