@@ -65,7 +65,7 @@ static void say(const char *text, const char *what, dlm_problem_fn fn, void *con
     fn(line, context);
 }
 
-static int apply(struct dlm_store *s, size_t i, dlm_problem_fn fn, void *context)
+static int apply(struct dlm_store *s, size_t i, bool *io_damaged, dlm_problem_fn fn, void *context)
 {
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(s->db, rules[i].sql, -1, &st, NULL);
@@ -75,6 +75,7 @@ static int apply(struct dlm_store *s, size_t i, dlm_problem_fn fn, void *context
             const char *what = (const char *)sqlite3_column_text(st, 0);
 
             say(rules[i].text, what ? what : "?", fn, context);
+            *io_damaged |= i == 0;
         }
     sqlite3_finalize(st);
     return rc == SQLITE_DONE ? 0 : dlm_sql_failed(s, s->db, rc);
@@ -106,16 +107,18 @@ static int secrets_there(struct dlm_store *s, dlm_problem_fn fn, void *context)
 int dlm_store_check(struct dlm_store *s, dlm_problem_fn fn, void *context)
 {
     int begun = s->in_tx ? dlm_derived_flush(s) : dlm_read_begin(s), r = MIN(begun, 0);
+    bool damaged = false;
 
     for (size_t i = 0; i < ARRAY_SIZE(rules) && r == 0; i++) {
-        r = apply(s, i, fn, context);
+        r = apply(s, i, &damaged, fn, context);
         if (r == DLMGR_EJOURNAL) { /* a page that cannot be read: what SQLite says of it, and on */
             fn(s->fail_text, context);
+            damaged = true;
             r = 0;
         }
     }
     if (r == 0)
         r = secrets_there(s, fn, context);
     dlm_read_end(s, begun);
-    return r;
+    return r == 0 ? damaged : r;
 }

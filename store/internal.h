@@ -81,6 +81,7 @@ enum dlm_query {
     Q_EVENT_OLD,
     Q_EVENT_DROP,
     Q_SECRET_USED,
+    Q_SECRET_LAST,
     Q_GONE_ADD,
     Q_GONE_LIST,
     Q_GONE_CLEAR,

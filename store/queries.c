@@ -140,6 +140,7 @@ static const char *const queries[QUERIES] = {
     [Q_EVENT_DROP] = "DELETE FROM events WHERE session = ?1 AND seq <= ?2",
 
     [Q_SECRET_USED] = "SELECT id FROM tasks WHERE secret = ?1 AND secret > 0",
+    [Q_SECRET_LAST] = "SELECT max(secret) FROM tasks WHERE secret > 0",
     [Q_GONE_ADD] = "INSERT OR IGNORE INTO gone(secret) VALUES(?1)",
     [Q_GONE_LIST] = "SELECT secret FROM gone",
     [Q_GONE_CLEAR] = "DELETE FROM gone",

@@ -4,7 +4,8 @@
  *
  * It is opened when the first secret is asked for or added, so most homes have none. It commits before
  * the journal and only when something was added: a task never names a number that is not there.
- * Numbers rise and are never used again. Deleting is the other way round: the journal commits first, with the
+ * Numbers rise and are never used again, nor are those that a task still names after its secret was lost with the
+ * whole file: it must not get another task's. Deleting is the other way round: the journal commits first, with the
  * number in its table `gone`, then the secret goes, then the number leaves the table.
  *
  * What a crash leaves over is found without looking at every secret: the numbers above the mark (the newest at
@@ -23,7 +24,7 @@ static const char *const texts[SECRET_QUERIES] = {
     [S_BEGIN] = "BEGIN IMMEDIATE",
     [S_COMMIT] = "COMMIT",
     [S_ROLLBACK] = "ROLLBACK",
-    [S_PUT] = "INSERT INTO secrets(json) VALUES(?1)",
+    [S_PUT] = "INSERT INTO secrets(number, json) VALUES(?1, ?2)",
     [S_GET] = "SELECT json FROM secrets WHERE number = ?1",
     [S_LAST] = "SELECT seq FROM sqlite_sequence WHERE name = 'secrets'",
     [S_UNDO] = "DELETE FROM secrets WHERE number > ?1",
@@ -108,6 +109,19 @@ static int keep_failure(struct dlm_store *s, const dlmgr_error *e)
     return e->code;
 }
 
+/* The newest number given out, by the file or, when that was lost, by what the tasks name. */
+static int read_last(struct dlm_store *s)
+{
+    int64_t last = 0, named = 0;
+    int r = number(s, S_LAST, &last, ""); /* no row: none was given out */
+
+    if (r >= 0 && s->mode == DLM_STORE_WRITE)
+        r = dlm_sql_int(s, Q_SECRET_LAST, &named, "");
+    if (r >= 0)
+        s->secrets->last = MAX(last, named);
+    return MIN(r, 0);
+}
+
 static int prepare(struct dlm_store *s)
 {
     struct dlm_secrets *x = s->secrets;
@@ -119,7 +133,7 @@ static int prepare(struct dlm_store *s)
         rc = dlm_file_trust(x->db);
     if (rc != SQLITE_OK)
         return dlm_sql_failed(s, x->db, rc);
-    return MIN(number(s, S_LAST, &x->last, ""), 0); /* no row: none was given out */
+    return read_last(s);
 }
 
 static bool absent(struct dlm_store *s)
@@ -165,9 +179,9 @@ int dlm_secrets_put(struct dlm_store *s, const char *json, int64_t *ret)
         s->secrets->in_tx = r == 0;
     }
     if (r == 0)
-        r = run(s, S_PUT, "s", json);
+        r = run(s, S_PUT, "ls", s->secrets->last + 1, json);
     if (r == 0)
-        *ret = s->secrets->last = sqlite3_last_insert_rowid(s->secrets->db);
+        *ret = ++s->secrets->last;
     return r;
 }
 
@@ -227,8 +241,7 @@ void dlm_secrets_rollback(struct dlm_store *s)
     if (!sqlite3_get_autocommit(s->secrets->db))
         run(s, S_ROLLBACK, ""); /* cannot fail: nothing else is running on this connection */
     /* The numbers given out since are free again; when that cannot be read, the next use opens anew. */
-    s->secrets->last = 0;
-    if (number(s, S_LAST, &s->secrets->last, "") < 0)
+    if (read_last(s) < 0)
         dlm_secrets_close(s);
 }
 

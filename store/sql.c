@@ -83,8 +83,8 @@ int dlm_sql_fail(dlmgr_error *e, sqlite3 *db, int rc, const char *home, const ch
         return code;
     dlm_fail(e, code, "%s/%s: %s", home, file, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
     e->class_ = DLMGR_CLASS_LOCAL;
-    if (db && code != DLMGR_EJOURNAL)
-        e->sys_errno = sqlite3_system_errno(db);
+    /* What SQLite cannot read is damaged; what we refuse is only not ours. */
+    e->sys_errno = code == DLMGR_EJOURNAL ? EUCLEAN : db ? sqlite3_system_errno(db) : 0;
     snprintf(e->path, sizeof(e->path), "%s/%s", home, file);
     return code;
 }

@@ -28,7 +28,7 @@ enum dlm_store_mode { DLM_STORE_READ, DLM_STORE_WRITE };
 /*
  * Open the journal of the home whose directory is held in homefd (home is its path, for messages and SQLite). WRITE makes or migrates it; call it only
  * while holding the lock. READ returns DLMGR_ENOTFOUND when there is no journal yet. A journal that is not ours, newer, corrupt,
- * a symlink or without working locks: DLMGR_EJOURNAL or DLMGR_EHOME, named, nothing changed.
+ * a symlink or without working locks: DLMGR_EJOURNAL or DLMGR_EHOME, named, nothing changed. Damaged ones have e->sys_errno EUCLEAN.
  */
 int dlm_store_open(int homefd, const char *home, int mode, struct dlm_store **ret, dlmgr_error *e);
 void dlm_store_close(struct dlm_store *s); /* NULL is fine; checkpoints the WAL when it was the writer */
@@ -229,7 +229,7 @@ int dlm_store_setting_set(struct dlm_store *s, const char *name, const char *val
 /* Four hex digits that mark part files of this home; made when the journal is made. */
 const char *dlm_store_tag(struct dlm_store *s);
 
-/* For doctor: PRAGMA integrity_check and our own invariants; fn for each problem. */
+/* For doctor: PRAGMA integrity_check and our own invariants; fn for each problem. 0; 1: SQLite itself finds damage; DLMGR_EJOURNAL: secrets.db cannot be read. */
 typedef void (*dlm_problem_fn)(const char *what, void *context);
 int dlm_store_check(struct dlm_store *s, dlm_problem_fn fn, void *context);
 

@@ -611,8 +611,44 @@ static void test_store_savepoints(void)
     journal_close(s);
 }
 
+/* Secrets are lost with their file: the tasks that name them must not get those of tasks that come later. */
+static void test_store_lost_secrets(void)
+{
+    struct dlm_store *s = journal_open(DLM_STORE_WRITE);
+    struct dlm_row row = journal_row(URL), got = {0};
+    const char *urls[] = {URL};
+    char path[600], *secret = NULL;
+    int64_t old, later;
+
+    journal_begin(s);
+    CHECK_INT(dlm_store_add(s, &row, urls, 1, "{\"password\":\"old\"}", NULL, &old), 0);
+    journal_commit(s);
+    journal_close(s);
+    snprintf(path, sizeof(path), "%s/secrets.db", journal_home());
+    CU_ASSERT_FATAL(unlink(path) == 0);
+    s = journal_open(DLM_STORE_WRITE);
+    for (int i = 0; i < 3; i++) {
+        journal_begin(s);
+        CHECK_INT(dlm_store_add(s, &row, urls, 1, "{\"password\":\"later\"}", NULL, &later), 0);
+        if (i == 1)
+            dlm_store_rollback(s);
+        else
+            journal_commit(s);
+    }
+    CU_ASSERT_FATAL(dlm_store_get(s, old, &got) == 0);
+    CHECK_INT(dlm_store_secret(s, got.secret, &secret), DLMGR_ENOTFOUND);
+    dlm_row_clear(&got);
+    CU_ASSERT_FATAL(dlm_store_get(s, later, &got) == 0);
+    CHECK_INT(dlm_store_secret(s, got.secret, &secret), 0);
+    CHECK_STR(secret, "{\"password\":\"later\"}");
+    free(secret);
+    dlm_row_clear(&got);
+    journal_close(s);
+}
+
 static const struct test tests[] = {
     TEST(test_store_add_get),
+    TEST(test_store_lost_secrets),
     TEST(test_store_ids_never_reused),
     TEST(test_store_key_twice),
     TEST(test_store_add_refuses),
