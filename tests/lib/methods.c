@@ -116,6 +116,7 @@ void method_task_with_part(struct dlm_store *s, int64_t id, const char *dir, con
     static const struct dlm_block_row blocks[] = {{0, 1 << 20, 1}, {1, 1 << 20, 2}, {3, 5, 3}};
     struct dlm_begin begin = {.id = id, .total = MIB(4), .validator = "\"v\"", .name = "x", .part = METHOD_PART};
     struct dlm_ident ident = {.ino = 1, .size = MIB(4)};
+    struct dlm_hint hint = {.task = id, .boot = "boot", .ino = 1, .start = MIB(3) + 5, .end = MIB(3) + 9};
     CLEANUP_FREE char *params =
         method_text("{'tasks':[{'url':'http://u:s3cret@h/f','dir':'%s','out':'%s','mask':23,'mirrors':['http://m/f'],"
                     "'headers':['Authorization: s3cret'],'connections':3}]}", dir, out);
@@ -127,6 +128,8 @@ void method_task_with_part(struct dlm_store *s, int64_t id, const char *dir, con
     journal_begin(s);
     CU_ASSERT_FATAL(dlm_store_begin_generation(s, &begin, &generation) == 0);
     CU_ASSERT_FATAL(dlm_store_checkpoint(s, id, generation, &ident, blocks, ARRAY_SIZE(blocks), MIB(2) + 5) == 0);
+    hint.generation = generation;
+    CU_ASSERT_FATAL(dlm_store_hint_add(s, &hint) == 0);
     CU_ASSERT_FATAL(journal_try(s, id, DLMGR_PAUSED) == 0);
     journal_commit(s);
 }

@@ -148,6 +148,11 @@ static void test_set_changes(void)
     CHECK_INT(opts.connections, 3);
     CHECK_INT(opts.limit_rate, 0);
     dlm_opts_clear(&opts);
+    add(s, "'key':'l','limit_rate':77");
+    method_ok(s, "set", "{'key':'l','limit_rate':0}"); /* the only option that it has */
+    opts = opts_of(s, 2);
+    CHECK_INT(opts.limit_rate, 0);
+    dlm_opts_clear(&opts);
     method_ok(s, "set", "{'id':1,'limit_rate':5,'priority':-4}");
     row = row_of(s, 1);
     CHECK_INT(row.priority, -4);
@@ -339,11 +344,15 @@ static void check_bytes(struct dlm_store *s, int64_t bytes)
 {
     struct dlm_block_row *blocks = NULL;
     struct dlm_row row = row_of(s, 1);
+    struct dlm_hint *hints = NULL;
     size_t n = 0;
 
     CU_ASSERT_FATAL(dlm_store_blocks(s, 1, &blocks, &n) == 0);
     CHECK_INT(row.bytes, bytes);
     CHECK_INT(n, bytes ? 3 : 0);
+    CU_ASSERT_FATAL(dlm_store_hints(s, 1, &hints, &n) == 0);
+    CHECK_INT(n, bytes ? 1 : 0);
+    free(hints);
     CHECK_STR(row.part, METHOD_PART);
     free(blocks);
     dlm_row_clear(&row);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * doctor_journal.c - what the journal says of itself, and whether the files that it names are there: see doctor.h.
+ *
+ * It is opened for reading, so that looking changes nothing. Three kinds of trouble:
+ *
+ *     damaged    SQLite cannot read it: it can be moved away, with all that means something only beside it
+ *     refused    it is somebody else's, or of a newer version: whole, and not ours to move
+ *     unsound    whole, but a rule of ours does not hold; the tasks in it are worth more than the rule
+ *
+ * Secrets that are lost cannot be had back, but their tasks can be given them anew.
+ */
+#include "dlmgr/doctor_internal.h"
+#include "dlmgr/method.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+enum { REPORTED_MAX = 1000, PAGE = 1000 };
+
+#define DB_FILES(name) name, name "-wal", name "-shm", name "-journal"
+
+/* Beside a new journal, old secrets and slots would be those of other tasks. */
+const char *const dlm_doctor_journal_files[] = {DB_FILES("journal.db"), DB_FILES("secrets.db"), "slots", NULL};
+const char *const dlm_doctor_secrets_files[] = {DB_FILES("secrets.db"), NULL};
+
+static const char rule_remedy[] = "keep a copy of the home and report it; the tasks in it can still be used";
+
+/* A message without the path that it begins with. */
+static const char *without_path(const dlmgr_error *e)
+{
+    size_t len = strlen(e->path);
+    const char *text = e->text;
+
+    if (len && !strncmp(text, e->path, len))
+        text += len;
+    return text + strspn(text, ": ");
+}
+
+static void say_moved(struct dlm_doctor *d, const char *name, const char *what, const char *remedy, bool moved)
+{
+    CLEANUP_BUF struct dlm_buf text = {0};
+
+    dlm_buf_puts(&text, what);
+    if (moved)
+        dlm_buf_printf(&text, "; moved to %s", d->moved_to);
+    if (text.failed)
+        d->no_memory = true;
+    else
+        dlm_doctor_report(d, name, text.data, remedy, moved);
+}
+
+/* *ret NULL: there is none, or it cannot be used, which is reported. */
+static int open_journal(struct dlm_doctor *d, struct dlm_store **ret)
+{
+    dlmgr_error e = {0};
+    int r = dlm_store_open(d->home->fd, d->home->path, DLM_STORE_READ, ret, &e);
+    bool damaged = r == DLMGR_EJOURNAL && e.sys_errno == EUCLEAN;
+
+    if (r == 0)
+        return 0;
+    *ret = NULL;
+    if (r == DLMGR_ENOTFOUND)
+        return 0;
+    if (r == DLMGR_ENOMEM)
+        return r;
+    say_moved(d, "journal.db", without_path(&e),
+              damaged ? "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay" : "nothing was changed",
+              damaged && dlm_doctor_move(d, dlm_doctor_journal_files));
+    return 0;
+}
+
+static void secrets_damaged(struct dlm_doctor *d, const char *why, struct dlm_store **io)
+{
+    dlm_store_close(TAKE_PTR(*io));
+    say_moved(d, "secrets.db", why, "`dlmgr doctor --fix` moves it away; tasks with credentials need them anew",
+              dlm_doctor_move(d, dlm_doctor_secrets_files));
+}
+
+/* Can it be opened? When not, and it was moved, the journal is opened anew without it. */
+static int secrets(struct dlm_doctor *d, struct dlm_store **io, bool *ret_bad)
+{
+    CLEANUP_FREE char *text = NULL;
+    dlmgr_error e = {0};
+    int r = dlm_store_secret(*io, 1, &text);
+
+    if (r == 0 || r == DLMGR_ENOTFOUND)
+        return 0;
+    if (r == DLMGR_ENOMEM)
+        return r;
+    dlm_store_error(*io, r, &e);
+    *ret_bad = true;
+    secrets_damaged(d, without_path(&e), io);
+    return open_journal(d, io);
+}
+
+static void found(const char *what, void *context)
+{
+    json_array_append_new(context, json_string_nocheck(what));
+}
+
+static void report_found(struct dlm_doctor *d, const json_t *list, bool damaged)
+{
+    bool moved = damaged && dlm_doctor_move(d, dlm_doctor_journal_files);
+    size_t n = json_array_size(list);
+    char more[64];
+
+    for (size_t i = 0; i < MIN(n, REPORTED_MAX); i++)
+        say_moved(d, "journal.db", json_string_value(json_array_get(list, i)),
+                  damaged ? "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay" : rule_remedy,
+                  moved);
+    if (n <= REPORTED_MAX)
+        return;
+    snprintf(more, sizeof(more), "and %zu more", n - REPORTED_MAX);
+    say_moved(d, "journal.db", more, rule_remedy, moved);
+}
+
+/* *io is NULL afterwards when the journal was moved away. */
+static int check(struct dlm_doctor *d, struct dlm_store **io, bool secrets_bad)
+{
+    CLEANUP_JSON json_t *list = json_array();
+    int r = list ? dlm_store_check(*io, found, list) : DLMGR_ENOMEM;
+    dlmgr_error e = {0};
+
+    if (r == DLMGR_ENOMEM)
+        return r;
+    if (r < 0)
+        dlm_store_error(*io, r, &e);
+    if (r > 0 && d->fix)
+        dlm_store_close(TAKE_PTR(*io));
+    report_found(d, list, r > 0);
+    if (r == DLMGR_EJOURNAL && !secrets_bad) {
+        secrets_damaged(d, without_path(&e), io);
+        return open_journal(d, io);
+    }
+    if (r < 0 && !secrets_bad)
+        dlm_doctor_report(d, "journal.db", without_path(&e), "look at the disk, and try again", false);
+    return 0;
+}
+
+/* ---- Parts ------------------------------------------------------------------------------------------------ */
+
+struct parts {
+    struct dlm_doctor *d;
+    int64_t last;
+    int n;
+};
+
+static bool is_there(const char *path)
+{
+    struct stat st;
+
+    return lstat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
+static int look_at_part(const struct dlm_row *row, void *context)
+{
+    struct parts *p = context;
+    CLEANUP_FREE char *path = NULL;
+    CLEANUP_BUF struct dlm_buf what = {0};
+
+    p->last = row->id;
+    p->n++;
+    if (!row->part || row->bytes <= 0 || (row->state == DLMGR_COMMITTING && row->path && is_there(row->path)))
+        return 0;
+    if (dlm_part_path(row->dir, row->out, row->part, &path) < 0)
+        return DLMGR_ENOMEM;
+    if (is_there(path))
+        return 0;
+    dlm_buf_printf(&what, "the part of task %lld is missing, with %lld bytes that it had", (long long)row->id,
+                   (long long)row->bytes);
+    if (what.failed)
+        return DLMGR_ENOMEM;
+    dlm_doctor_report(p->d, path, what.data,
+                      is_there(row->dir) ? "put it back, or let the task begin anew, which it does by itself"
+                                         : "its directory is missing too: mount it, or `dlmgr set --dir`", false);
+    return 0;
+}
+
+static int parts(struct dlm_doctor *d, struct dlm_store *s)
+{
+    struct dlm_filter filter = {.states = ((1u << DLM_STATES) - 1) & ~(1u << DLMGR_DONE | 1u << DLMGR_CANCELLED), .limit = PAGE};
+    struct parts p = {.d = d};
+    int r;
+
+    do {
+        p.n = 0;
+        filter.after = p.last;
+        r = dlm_store_list(s, &filter, look_at_part, &p);
+    } while (r == 0 && p.n == PAGE);
+    /* A page that cannot be read was reported by the check. */
+    return r == DLMGR_ENOMEM ? r : 0;
+}
+
+int dlm_doctor_journal(struct dlm_doctor *d)
+{
+    struct dlm_store *s = NULL;
+    bool secrets_bad = false;
+    int r = open_journal(d, &s);
+
+    if (r == 0 && s)
+        r = secrets(d, &s, &secrets_bad);
+    if (r == 0 && s)
+        r = check(d, &s, secrets_bad);
+    if (r == 0 && s)
+        r = parts(d, s);
+    dlm_store_close(s);
+    return r;
+}
