@@ -47,7 +47,7 @@ objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_SRCS := $(wildcard dlmgr/*.c store/*.c)
 # The program, and the tests that need all of dlmgr.h, are linked from the day that the library opens its door.
 ENGINE := $(shell grep -lE '^int dlmgr_open\>' dlmgr/*.c)
-NEED_ENGINE := $(if $(ENGINE),,tests/unit/test_cli_text.c tests/flow/test_changed.c tests/flow/test_transfer.c tests/lint/built.sh tests/cli/completion.sh \
+NEED_ENGINE := $(if $(ENGINE),,tests/unit/test_cli_text.c tests/lint/built.sh tests/cli/completion.sh \
 	tests/crash/test_crash.sh tests/crash/test_many.sh)
 BIN_SRCS := $(if $(ENGINE),$(wildcard cli/*.c daemon/*.c))
 TEST_SRCS := $(filter-out $(NEED_ENGINE),$(wildcard tests/*/*.c bench/*.c))

@@ -201,6 +201,7 @@ static void check_end(struct house *h, int64_t id, const struct row *row)
         return;
     CHECK_INT(fx_file_check_body(r.path, row->expect.size, &row->expect.body, NULL), 0);
     CHECK_INT(house_files(h), 1);
+    CHECK_INT(house_parts(h), 0);
     restarts = house_events(h, id, "restarted");
     if (row->restarts != MANY)
         CHECK_INT(restarts, row->restarts);

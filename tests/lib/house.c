@@ -11,6 +11,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,15 @@ struct house_result house_until(const struct house *h, int64_t id, int64_t bytes
     return r;
 }
 
+void house_forget(const struct house *h, int64_t id)
+{
+    dlmgr_selector selector = {.size = sizeof(selector), .ids = &id, .n_ids = 1};
+    int64_t n = 0;
+
+    CHECK_INT(dlmgr_act(h->handle, DLMGR_REMOVE_DELETE, &selector, &n, NULL), 0);
+    CHECK_INT(n, 1);
+}
+
 size_t house_events(const struct house *h, int64_t id, const char *type)
 {
     dlmgr_event_list *list = NULL;
@@ -145,16 +155,31 @@ size_t house_events(const struct house *h, int64_t id, const char *type)
     return n;
 }
 
-size_t house_files(const struct house *h)
+static size_t count_names(const struct house *h, bool parts)
 {
     DIR *dir = opendir(h->dir);
     size_t n = 0;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(dir);
-    for (struct dirent *entry; (entry = readdir(dir));)
-        n += strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        size_t len = strlen(entry->d_name);
+        bool is_part = len > 5 && !strcmp(entry->d_name + len - 5, ".part");
+
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            n += is_part == parts;
+    }
     closedir(dir);
     return n;
+}
+
+size_t house_files(const struct house *h)
+{
+    return count_names(h, false);
+}
+
+size_t house_parts(const struct house *h)
+{
+    return count_names(h, true);
 }
 
 const char *house_path(const struct house *h, const char *name)

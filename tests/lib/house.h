@@ -41,10 +41,14 @@ struct house_result house_wait(const struct house *h, int64_t id); /* an asserti
 /* Until so many bytes are there, or the task has this state (-1: any does not count); an assertion fails after 10 s. */
 struct house_result house_until(const struct house *h, int64_t id, int64_t bytes, int state);
 
+/* Remove the task and its part. */
+void house_forget(const struct house *h, int64_t id);
+
 /* Events of a type that tell of the task. */
 size_t house_events(const struct house *h, int64_t id, const char *type);
-/* Names in the directory, parts among them. */
+/* Files in the directory; parts are counted apart. */
 size_t house_files(const struct house *h);
+size_t house_parts(const struct house *h);
 /* A file of the directory, in a place that lasts until the fourth call after. */
 const char *house_path(const struct house *h, const char *name);
 void house_write(const struct house *h, const char *name, const char *text);
