@@ -13,7 +13,7 @@
  * A forked child has none of its parent's locks. The child's table starts empty (pthread_atfork), and what it inherited
  * is only freed.
  *
- * A directory that we made is synced into its parent: what a journal promises must not vanish with its directory.
+ * A directory that is to hold a new journal is synced into its parent, and that into its own: what a journal promises must not vanish with its directory.
  */
 #include "dlmgr/home.h"
 
@@ -190,30 +190,30 @@ static int sync_parent(const char *path)
     return r;
 }
 
-/* path is changed and put back. */
-static int make_all(char *path, dlmgr_error *e)
+/* Do it to a path and all above it, the topmost first. */
+static int each_above(const char *path, int (*fn)(const char *path), dlmgr_error *e)
 {
-    for (char *p = path + 1;; p++) {
+    CLEANUP_FREE char *up = dlm_strdup(path);
+
+    if (!up)
+        return dlm_fail(e, DLMGR_ENOMEM, "out of memory");
+    for (char *p = up + 1;; p++) {
         char was = *p;
-        int r;
 
         if (was && was != '/')
             continue;
         *p = '\0';
-        r = mkdir(path, 0700);
-        if (r == 0)
-            r = sync_parent(path);
-        else if (errno == EEXIST)
-            r = 0;
-        if (r < 0) {
-            r = dlm_fail_errno(e, DLMGR_EHOME, path, "cannot make the directory %s", path);
-            *p = was;
-            return r;
-        }
+        if (fn(up) < 0)
+            return dlm_fail_errno(e, DLMGR_EHOME, up, "cannot make the directory %s", up);
         *p = was;
         if (!was)
             return 0;
     }
+}
+
+static int make_one(const char *path)
+{
+    return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -1;
 }
 
 static int refuse(dlmgr_error *e, const char *path, const char *what, const char *remedy)
@@ -250,27 +250,28 @@ static int judge(int fd, const char *path, bool trust_group, struct stat *ret_st
     return 0;
 }
 
+/* Who made it may have been killed before it was synced into its parent, so that is done until it holds a journal. */
 static int hold(const char *path, bool create, bool chosen, int *ret_fd, dlmgr_error *e)
 {
-    CLEANUP_FREE char *copy = NULL;
-    int r, fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = 0, fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     if (fd < 0 && errno == ENOENT && create) {
         r = chosen ? 0 : check_root(path, e);
-        if (r < 0)
-            return r;
-        copy = dlm_strdup(path);
-        if (!copy)
-            return dlm_fail(e, DLMGR_ENOMEM, "out of memory");
-        r = make_all(copy, e);
+        if (r == 0)
+            r = each_above(path, make_one, e);
         if (r < 0)
             return r;
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     }
     if (fd < 0)
         return dlm_fail_errno(e, DLMGR_EHOME, path, "cannot open the home %s", path);
-    *ret_fd = fd;
-    return 0;
+    if (create && faccessat(fd, "journal.db", F_OK, 0))
+        r = each_above(path, sync_parent, e);
+    if (r < 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return r;
 }
 
 /* ---- The table of locks ------------------------------------------------------------------------- */
