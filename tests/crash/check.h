@@ -42,7 +42,7 @@ struct want {
     bool restarts;     /* it cannot be continued: what is fetched twice is not counted */
     bool elsewhere;    /* not on the server whose log is looked at */
     const char *state; /* "done", "failed": when all is done */
-    int64_t within_ms; /* of its first request its last one has ended, in one launch; 0: not judged */
+    int64_t within_ms; /* of the server's first request its last one has ended; 0: not judged */
     /* The checker's memory. */
     int64_t id;
     bool told_done;

@@ -349,6 +349,47 @@ int disk_copy(const struct disk *d, const char *from, const char *to, bool cut)
     return err;
 }
 
+int disk_cut(const struct disk *d, const char *path)
+{
+    const struct disk_file *f = disk_find(d, path);
+    static const char zeros[65536];
+    struct stat st;
+    int fd, r = 0;
+
+    if (!disk_firm(d, path))
+        return 1;
+    if (!f || f->dirty.n == 0)
+        return 0;
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st))
+        r = -errno;
+    for (size_t i = 0; i < f->dirty.n && !r; i++)
+        for (int64_t at = f->dirty.at[i].start, end = f->dirty.at[i].end;
+             at < end && at < st.st_size && !r;) {
+            int64_t stop = end < st.st_size ? end : st.st_size;
+            size_t n = stop - at < (int64_t)sizeof(zeros) ? (size_t)(stop - at) : sizeof(zeros);
+
+            r = pwrite(fd, zeros, n, at) == (ssize_t)n ? 0 : -EIO;
+            at += (int64_t)n;
+        }
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+void disk_settle(struct disk *d)
+{
+    for (size_t i = 0; i < d->n; i++) {
+        struct disk_file *f = &d->files[i];
+
+        file_empty(f);
+        free(f->from);
+        f->from = NULL;
+        f->loose = 0;
+        f->there = access(f->path, F_OK) == 0;
+    }
+}
+
 void disk_free(struct disk *d)
 {
     for (size_t i = 0; i < d->n; i++) {

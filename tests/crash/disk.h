@@ -68,6 +68,12 @@ int disk_copy(const struct disk *d, const char *from, const char *to, bool cut);
 /* The name that this file, whose own is loose by a rename, would have after a power cut; NULL none. */
 const char *disk_former(const struct disk *d, const char *path);
 
+/* Make this very file what a power cut leaves of it; 1 when its name is lost (nothing is done then), 0, -errno. */
+int disk_cut(const struct disk *d, const char *path);
+
+/* The power has gone and come again: what is there now is on the disk. */
+void disk_settle(struct disk *d);
+
 void disk_free(struct disk *d);
 
 #endif

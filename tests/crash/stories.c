@@ -10,7 +10,7 @@
  *     retry        connections cut and reset, 503, a file that changes, one that cannot be continued
  *     daemon       an owner with two clients, which add and list
  *     auto-start   add starts the daemon
- *     beside       a server that does not answer beside one that does
+ *     beside       one server stands still with more tasks than may be active, another does not
  *
  * Files are as small as each road allows, since each story is told once for every call that it makes.
  */
@@ -19,6 +19,13 @@
 #include "dlmgr/base.h"
 
 #define TOKEN "s3cret-t0ken-5f1e"
+#define STUCK(name)                                                                                \
+    "$V/f/" name "?size=20k&seed=9&etag=\"s\"&stall=1k&stall_ms=5000\n  key=" name "\n"
+#define IS_STUCK(name)                                                                             \
+    {                                                                                              \
+        .path = "/f/" name, .size = 20480, .seeds = {9}, .final = name, .state = "done",           \
+        .elsewhere = true                                                                          \
+    }
 #define KEYED(name, rest) "$U/f/" name "?" rest "\n  key=" name "\n"
 
 const struct story stories[] = {
@@ -117,7 +124,7 @@ const struct story stories[] = {
             "/cut all:size=300k seed=1 etag=\"a\" ; cut=150k ; reset=100k ; close\n"
             "/busy all:size=20k seed=2 ; status=503 retry_after=0 times=2 ; close\n"
             "/drop all:size=200k seed=3 lastmod=start-90000 date=now-0 ; drop=rst ; cut=100k ; close\n"
-            "/change whole:size=300k seed=41 etag=\"a\" cut=150k ; size=300k seed=42 etag=\"b\" "
+            "/change whole:size=300k seed=41 etag=\"a\" cut=150k ; size=300k seed=42 etag=\"b\" ; "
             "range:size=300k seed=42 etag=\"b\"\n"
             "/blind all:size=150k seed=5 ; cut=100k ; close\n"
             "/gone status=404\n",
@@ -161,17 +168,11 @@ const struct story stories[] = {
     },
     {
         .name = "beside",
-        .script2 = "/stuck all:size=100k seed=9 etag=\"a\" ; stall=10k stall_ms=6000 ; close\n",
-        .list = "$V/stuck\n  key=s\n" KEYED("a", "size=100k&seed=1") KEYED("b", "size=100k&seed=2")
-            KEYED("c", "size=100k&seed=3"),
+        .list = KEYED("a", "size=100k&seed=1") STUCK("s1") STUCK("s2") STUCK("s3") STUCK("s4")
+            STUCK("s5") STUCK("s6") STUCK("s7") STUCK("s8") KEYED("b", "size=100k&seed=2")
+                KEYED("c", "size=100k&seed=3"),
         .steps = {{STEP_ALONE, "get -q --no-start -d $D -i $L", 0}},
-        .wants = {{.path = "/stuck",
-                   .size = 102400,
-                   .seeds = {9},
-                   .final = "stuck",
-                   .state = "done",
-                   .elsewhere = true},
-                  {.path = "/f/a",
+        .wants = {{.path = "/f/a",
                    .size = 102400,
                    .seeds = {1},
                    .final = "a",
@@ -191,7 +192,15 @@ const struct story stories[] = {
                    .final = "c",
                    .state = "done",
                    .within_ms = 3000,
-                   .restarts = true}},
+                   .restarts = true},
+                  IS_STUCK("s1"),
+                  IS_STUCK("s2"),
+                  IS_STUCK("s3"),
+                  IS_STUCK("s4"),
+                  IS_STUCK("s5"),
+                  IS_STUCK("s6"),
+                  IS_STUCK("s7"),
+                  IS_STUCK("s8")},
         .slow = true,
     },
 };

@@ -163,23 +163,19 @@ void world_free(struct world *w, bool keep)
 
 /* ---- The power goes ------------------------------------------------------------------------------ */
 
+/* The same file and not a copy: inode and birth time are what the journal knows it by. */
 static int cut_file(struct world *w, const char *path)
 {
-    char copy[700];
+    const char *former = disk_former(&w->check.disk, path);
     struct stat st;
     int r;
 
     if (lstat(path, &st) || !S_ISREG(st.st_mode))
         return unlink(path) && errno != EISDIR ? -errno : 0; /* a socket goes with the machine */
-    snprintf(copy, sizeof(copy), "%s/cut", w->tmp);
-    r = disk_copy(&w->check.disk, path, copy, true);
-    if (r == 1 && disk_former(&w->check.disk, path))
-        return rename(path, disk_former(&w->check.disk, path)) ? -errno : 0;
-    if (r == 1)
-        return unlink(path) ? -errno : 0;
-    if (r || chmod(copy, st.st_mode & 07777))
-        return r ? r : -errno;
-    return rename(copy, path) ? -errno : 0;
+    r = disk_cut(&w->check.disk, path);
+    if (r != 1)
+        return r;
+    return (former ? rename(path, former) : unlink(path)) ? -errno : 0;
 }
 
 static int cut_dir(struct world *w, const char *where)
@@ -210,7 +206,7 @@ int world_power_cut(struct world *w)
         rmdir(w->home);
     if (!r)
         r = cut_dir(w, w->dest);
-    disk_free(&w->check.disk); /* what is left now is on the disk */
+    disk_settle(&w->check.disk);
     for (size_t i = 0; i < w->check.n_wants; i++)
         ranges_free(&w->wants[i].taken);
     return r;
