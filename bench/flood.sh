@@ -3,8 +3,9 @@
 #
 # flood.sh - a very long list is added while eight downloads run: how long the owner's commits take, and how far its log grows.
 #
-# The eight come at 16 MiB/s each, so that they write all the time and do not end before the adding does. The log
-# (journal.db-wal) keeps its length after a checkpoint, but may be cut when nobody looks, so it is looked at all along.
+# The eight come at 4 MiB/s each out of a file that is all holes, so that they write all the time and do not end before the
+# adding does. The log (journal.db-wal) keeps its length after a checkpoint, but may be cut when nobody looks, so it is looked
+# at all along.
 # shellcheck disable=SC2153,SC2154 # set by run.sh
 
 flood_lines()
@@ -16,7 +17,7 @@ flood_downloads() # HOME
 {
     local i
     for i in 1 2 3 4 5 6 7 8; do
-        "$DLMGR" --home "$1" -q add -x 1 --limit-rate 16M -d "$flood" -o "f$i" "$http/large?n=$i" >/dev/null
+        "$DLMGR" --home "$1" -q add -x 1 --limit-rate 4M -d "$flood" -o "f$i" "$http/huge?n=$i" >/dev/null
     done
 }
 
@@ -73,11 +74,12 @@ part_flood()
     local round
     flood=$work/flood
     mkdir "$flood"
+    truncate -s 4G "$www/huge"
     flood_lines >"$lists/flood"
     for ((round = 0; round < N; round++)); do
         flood_one "$round"
     done
-    rm -rf "$flood" "$lists/flood"
+    rm -rf "$flood" "$lists/flood" "$www/huge"
     heading "add -i of $FLOOD lines while eight downloads run"
     figure flood.add 'adding' "$(median flood.add)" s
     figure flood.commit 'longest commit, of all rounds' "$(largest flood.commit)" ms '<=' 100

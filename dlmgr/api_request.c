@@ -212,7 +212,7 @@ int dlmgr_check(const dlmgr_request *request, dlmgr_error *error)
 {
     CLEANUP_JSON json_t *object = NULL, *proxies = dlm_api_proxies();
     struct dlm_request checked = {0};
-    int r = dlm_api_request(request, dlm_api_umask(), proxies, &object, error);
+    int r = dlm_api_request(request, 0, proxies, &object, error); /* any mask is as good: looking is dear */
 
     if (r == 0)
         r = dlm_request_parse(object, dlm_clock_wall(), &checked, error);
