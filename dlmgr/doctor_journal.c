@@ -70,28 +70,30 @@ static int open_journal(struct dlm_doctor *d, struct dlm_store **ret)
     return 0;
 }
 
-static void secrets_damaged(struct dlm_doctor *d, const char *why, struct dlm_store **io)
+/* When it was moved, the journal is looked at again, for which tasks have lost theirs. */
+static int secrets_damaged(struct dlm_doctor *d, int code, struct dlm_store **io)
 {
+    dlmgr_error e = {0};
+
+    dlm_store_error(*io, code, &e);
     dlm_store_close(TAKE_PTR(*io));
-    say_moved(d, "secrets.db", why, "`dlmgr doctor --fix` moves it away; tasks with credentials need them anew",
+    say_moved(d, "secrets.db", without_path(&e), "`dlmgr doctor --fix` moves it away; tasks with credentials need them anew",
               dlm_doctor_move(d, dlm_doctor_secrets_files));
+    return open_journal(d, io);
 }
 
-/* Can it be opened? When not, and it was moved, the journal is opened anew without it. */
+/* Can it be opened? */
 static int secrets(struct dlm_doctor *d, struct dlm_store **io, bool *ret_bad)
 {
     CLEANUP_FREE char *text = NULL;
-    dlmgr_error e = {0};
     int r = dlm_store_secret(*io, 1, &text);
 
     if (r == 0 || r == DLMGR_ENOTFOUND)
         return 0;
     if (r == DLMGR_ENOMEM)
         return r;
-    dlm_store_error(*io, r, &e);
     *ret_bad = true;
-    secrets_damaged(d, without_path(&e), io);
-    return open_journal(d, io);
+    return secrets_damaged(d, r, io);
 }
 
 static void found(const char *what, void *context)
@@ -119,22 +121,24 @@ static void report_found(struct dlm_doctor *d, const json_t *list, bool damaged)
 static int check(struct dlm_doctor *d, struct dlm_store **io, bool secrets_bad)
 {
     CLEANUP_JSON json_t *list = json_array();
-    int r = list ? dlm_store_check(*io, found, list) : DLMGR_ENOMEM;
     dlmgr_error e = {0};
+    int again = 0, r = list ? dlm_store_check(*io, found, list) : DLMGR_ENOMEM;
 
-    if (r == DLMGR_ENOMEM)
-        return r;
-    if (r < 0)
-        dlm_store_error(*io, r, &e);
+    if (r == DLMGR_EJOURNAL && !secrets_bad) {
+        secrets_bad = true;
+        again = secrets_damaged(d, r, io);
+        if (again == 0 && *io && d->fix && json_array_clear(list) == 0)
+            r = dlm_store_check(*io, found, list);
+    }
+    if (r == DLMGR_ENOMEM || again < 0)
+        return DLMGR_ENOMEM;
     if (r > 0 && d->fix)
         dlm_store_close(TAKE_PTR(*io));
     report_found(d, list, r > 0);
-    if (r == DLMGR_EJOURNAL && !secrets_bad) {
-        secrets_damaged(d, without_path(&e), io);
-        return open_journal(d, io);
-    }
-    if (r < 0 && !secrets_bad)
+    if (r < 0 && !secrets_bad) {
+        dlm_store_error(*io, r, &e);
         dlm_doctor_report(d, "journal.db", without_path(&e), "look at the disk, and try again", false);
+    }
     return 0;
 }
 

@@ -312,6 +312,16 @@ static void test_doctor_journal_page(void)
     CHECK_INT(left(0), 0);
 }
 
+/* Every row can be read, and still SQLite says that the file is not whole. */
+static void test_doctor_journal_integrity(void)
+{
+    make_home();
+    journal_sql("journal.db", "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'tasks_url'");
+    finds(0, "journal.db", "is never used", 0);
+    finds(1, "journal.db", "; moved to quarantine/", 1);
+    CHECK_INT(left(0), 0);
+}
+
 /* Somebody else's, or of a newer version: whole, and not moved. */
 static void test_doctor_journal_refused(void)
 {
@@ -395,17 +405,26 @@ static void test_doctor_secrets(void)
     finds(0, "journal.db", "task 1 has lost its secret", 0);
 }
 
-/* A page of secrets.db that only its reader meets. */
+/* A page of secrets.db that only those meet who read all of it. */
 static void test_doctor_secrets_page(void)
 {
-    CLEANUP_FREE char *junk = dlm_alloc(4096);
+    enum { TASKS = 40 };
+    struct dlm_store *s = journal_open(DLM_STORE_WRITE);
+    CLEANUP_FREE char *junk = dlm_alloc(4096), *path = in_home("secrets.db");
+    struct stat st;
 
-    make_home();
+    for (int i = 0; i < TASKS; i++) {
+        CLEANUP_FREE char *params = method_text("{'tasks':[{'url':'http://h/%d','dir':'/','user':'%0500d'}]}", i, i);
+
+        method_ok(s, "add", params);
+    }
+    journal_close(s);
+    CU_ASSERT_FATAL(stat(path, &st) == 0 && st.st_size > 4 * 4096);
     memset(junk, 0x5a, 4096);
-    overwrite("secrets.db", 4096, junk, 4096);
+    overwrite("secrets.db", st.st_size - 4096, junk, 4096);
     finds(0, "secrets.db", "malformed", 0);
-    CHECK_INT(left(1), 1);
-    finds(0, "journal.db", "lost its secret", 0);
+    CHECK_INT(left(1), TASKS);
+    CHECK_INT(left(0), TASKS);
 }
 
 /* ---- Parts ------------------------------------------------------------------------------------------------- */
@@ -467,6 +486,7 @@ static const struct test tests[] = {
     TEST(test_doctor_sockets),
     TEST(test_doctor_journal_no_database),
     TEST(test_doctor_journal_page),
+    TEST(test_doctor_journal_integrity),
     TEST(test_doctor_journal_refused),
     TEST(test_doctor_journal_unsound),
     TEST(test_doctor_lone_wal),
