@@ -137,14 +137,11 @@ static char *path_of(const char *dir, const char *out)
     return dlm_buf_take(&b);
 }
 
-/* The one that is open under this path and still the same directory, with a reference more. */
-static struct dlm_dir *find(struct dlm_dirs *set, const char *path, int fd)
+/* The one that is open under this path and still is what stands there, with a reference more. Under the lock. */
+static struct dlm_dir *find(struct dlm_dirs *set, const char *path, const struct stat *st)
 {
-    struct stat a, b;
-
     for (struct dlm_dir *d = set->head; d; d = d->next) {
-        if (strcmp(d->path, path) == 0 && fstat(d->fd, &a) == 0 && fstat(fd, &b) == 0 &&
-            a.st_ino == b.st_ino && a.st_dev == b.st_dev) {
+        if (d->ino == st->st_ino && d->dev == st->st_dev && strcmp(d->path, path) == 0) {
             d->refs++;
             return d;
         }
@@ -152,29 +149,55 @@ static struct dlm_dir *find(struct dlm_dirs *set, const char *path, int fd)
     return NULL;
 }
 
-int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool create, struct dlm_dir **ret, dlmgr_error *e)
+/* Many tasks have one directory: then a look at it is enough. Below it, each step must be walked. */
+static struct dlm_dir *find_held(struct dlm_dirs *set, const char *dir, const char *out)
+{
+    struct dlm_dir *d;
+    struct stat st;
+
+    if ((out && strchr(out, '/')) || stat(dir, &st) < 0)
+        return NULL;
+    pthread_mutex_lock(&set->lock);
+    d = find(set, dir, &st);
+    pthread_mutex_unlock(&set->lock);
+    return d;
+}
+
+static int dir_open(struct dlm_dirs *set, const char *dir, const char *out, bool create, struct dlm_dir **ret, dlmgr_error *e)
 {
     CLEANUP_FREE char *path = path_of(dir, out);
     CLEANUP_FD int fd = -1;
     struct dlm_dir *d;
+    struct stat st;
 
     if (!path)
         return dlm_fail(e, DLMGR_ENOMEM, "no memory for a directory's name");
     fd = open_both(dir, out, create);
-    if (fd < 0) {
-        errno = -fd;
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        errno = fd < 0 ? -fd : errno;
         return dlm_fail_errno(e, errno == ENOENT ? DLMGR_ENOTFOUND : DLMGR_EIO, path,
                               "cannot open the directory `%s`", path);
     }
     pthread_mutex_lock(&set->lock);
-    d = find(set, path, fd);
+    d = find(set, path, &st);
     if (!d && (d = dlm_alloc(sizeof(*d)))) {
-        *d = (struct dlm_dir){.path = TAKE_PTR(path), .fd = TAKE_FD(fd), .set = set, .refs = 1, .next = set->head};
+        *d = (struct dlm_dir){.path = TAKE_PTR(path), .fd = TAKE_FD(fd), .dev = st.st_dev, .ino = st.st_ino,
+                              .set = set, .refs = 1, .next = set->head};
         set->head = d;
     }
     pthread_mutex_unlock(&set->lock);
     if (!d)
         return dlm_fail(e, DLMGR_ENOMEM, "no memory for a directory");
+    *ret = d;
+    return 0;
+}
+
+int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool create, struct dlm_dir **ret, dlmgr_error *e)
+{
+    struct dlm_dir *d = find_held(set, dir, out);
+
+    if (!d)
+        return dir_open(set, dir, out, create, ret, e);
     *ret = d;
     return 0;
 }

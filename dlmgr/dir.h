@@ -11,11 +11,15 @@
 
 #include "dlmgr/base.h"
 
+#include <sys/types.h>
+
 struct dlm_dirs; /* those that are open, by path */
 
 struct dlm_dir {
     char *path;
     int fd;
+    dev_t dev;
+    ino_t ino;
     struct dlm_dirs *set;
     int refs;                      /* under the set's lock */
     int64_t asked, synced, failed; /* tickets, under the set's lock */

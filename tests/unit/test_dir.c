@@ -41,6 +41,7 @@ static void end(void)
 static void test_the_same_directory_is_held_once(void)
 {
     struct dlm_dir *a = NULL, *b = NULL;
+    char other[128];
 
     begin();
     CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, NULL, false, &a, NULL), 0);
@@ -48,6 +49,14 @@ static void test_the_same_directory_is_held_once(void)
     CU_ASSERT_PTR_EQUAL(a, b);
     dlm_dir_put(a);
     CU_ASSERT_EQUAL(dlm_dir_sync(b), 0);
+    /* By another path it is another one, since files are told by their paths. */
+    snprintf(other, sizeof(other), "%s/.", top);
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, other, NULL, false, &a, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(a->path, other);
+    dlm_dir_put(a);
+    CU_ASSERT_EQUAL_FATAL(dlm_dir_get(set, top, "sub/file", true, &a, NULL), 0);
+    CU_ASSERT_STRING_EQUAL(strrchr(a->path, '/'), "/sub");
+    dlm_dir_put(a);
     dlm_dir_put(b);
     end();
 }
