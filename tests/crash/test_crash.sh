@@ -6,7 +6,7 @@
 # At least 300 kills over all stories in less than three minutes on two cores, some of them during the recovery from a kill and
 # some with the power going too; `make crash` kills before every call. What a story found wrong, and where its evidence
 # stands, is printed by the program itself.
-# timeout: 400
+# timeout: 1200
 set -u -o pipefail
 B=${B:-build}
 KILLS=${KILLS:-48}
