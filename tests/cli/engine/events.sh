@@ -8,7 +8,9 @@
 fetch_two()
 {
     fixture_start
-    expect 0 "$DLMGR" add --no-start "$FIXTURE_URL/a?size=1k" "$FIXTURE_URL/b?status=404"
+    expect 0 "$DLMGR" add --no-start "$FIXTURE_URL/a?size=1k"
+    expect 0 "$DLMGR" run
+    expect 0 "$DLMGR" add --no-start "$FIXTURE_URL/b?status=404"
     expect 3 "$DLMGR" run
     err_has 'task 2: .*404'
 }
