@@ -73,7 +73,7 @@ enum dlmgr_code {
     DLMGR_EFORK = -15,   /* this handle was made before fork() */
     DLMGR_ECLOSED = -16, /* the handle is being closed */
     DLMGR_ELIMIT = -17,  /* over a limit; the text names it */
-    DLMGR_ECONFIG = -18, /* a settings file is wrong; the text names file and line */
+    DLMGR_ECONFIG = -18, /* of programs: a settings file is wrong; the text names file and line */
 };
 
 /* What kind of trouble it was, and so who can do something about it. */
@@ -118,12 +118,12 @@ typedef struct dlmgr_options {
     const char *home; /* NULL: $DLMGR_HOME, else $XDG_STATE_HOME/dlmgr, else ~/.local/state/dlmgr */
     dlmgr_log_fn log;
     void *log_context;
-    /* The engine's settings, for DLMGR_OWN; 0 takes the value of the settings files or the default. */
+    /* The engine's settings, for DLMGR_OWN; 0 takes the default. The library reads no settings files. */
     int max_active;       /* tasks that transfer at once, 1..1000, default 8 */
     int max_per_host;     /* connections to one origin, 1..256, default 6 */
     int64_t limit_rate;   /* bytes a second of all tasks together, 0 none */
-    int64_t keep_done_ms; /* prune finished tasks older than this */
-    int64_t keep_done_n;  /* or keep only the newest so many */
+    int64_t keep_done_ms; /* prune finished tasks older than this; default: never */
+    int64_t keep_done_n;  /* or keep only the newest so many; default: all */
     int trust_group;      /* 1: accept a group-writable home */
 } dlmgr_options;
 
@@ -135,8 +135,11 @@ typedef struct dlmgr_options {
 #endif
 
 /*
- * Open the home (made with mode 0700 when missing). On success *ret_handle is yours until dlmgr_close(). options may
+ * Open the home (made with mode 0700 when missing, but not to attach). On success *ret_handle is yours until dlmgr_close(). options may
  * be NULL. DLMGR_EBUSY names the owner's pid in error->text. Any thread.
+ *
+ * A handle opened EITHER looks anew at each call who owns the home now. While an owner comes or goes a call takes up to 6 s, then it
+ * is DLMGR_ELINK. When the owner goes while a change is under way, nobody knows whether it took effect: DLMGR_ELINK as well.
  */
 DLMGR_API int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle, dlmgr_error *error);
 
@@ -149,7 +152,8 @@ DLMGR_API const char *dlmgr_home(const dlmgr *handle);
 
 /*
  * Close. An engine checkpoints what runs and stops within 5 s; tasks stay as they are and go on with the next
- * owner. Frees the handle; NULL is fine; returns NULL. Not from inside a callback.
+ * owner. Calls of other threads are waited for, and answer DLMGR_ECLOSED if they wait. Frees the handle; NULL is fine; returns NULL.
+ * Not from inside a callback. A forked child closes its parent's handle without touching anything of it.
  */
 DLMGR_API dlmgr *dlmgr_close(dlmgr *handle);
 
@@ -225,7 +229,7 @@ DLMGR_API void dlmgr_request_init(dlmgr_request *request);
 /*
  * Add n tasks in one transaction: all of them or, when one is wrong, none. On success ret_ids[i] (may be NULL) is the id of
  * request i and each task is durable. On DLMGR_EINVAL *ret_bad (may be NULL) is the index of the wrong request and
- * error->text names what is wrong. At most 10,000 at once; any thread.
+ * error->text names what is wrong. At most 10,000 at once, and for a client 4 MiB of JSON, which is DLMGR_ELIMIT; any thread.
  */
 DLMGR_API int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, size_t *ret_bad,
                         dlmgr_error *error);
@@ -310,7 +314,7 @@ enum dlmgr_action {
 /*
  * Do it to all that the selector names, durably. A task that is already as wanted counts as success; tasks in a state that does
  * not allow the action are skipped when chosen by state, session or all, and DLMGR_ESTATE when named by id (then nothing is
- * changed). *ret_count (may be NULL): how many tasks changed.
+ * changed). A selection without ids is changed in pages of 5,000, each at once. *ret_count (may be NULL): how many tasks changed.
  */
 DLMGR_API int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t *ret_count, dlmgr_error *error);
 
@@ -382,7 +386,10 @@ DLMGR_API int dlmgr_ack_to(dlmgr *handle, const char *session, int64_t seq, dlmg
 
 /* ---- Your own loop ------------------------------------------------------------------------- */
 
-/* Returns 0 to acknowledge the event; anything else keeps it, and it comes again at the next open. */
+/*
+ * Returns 0 to acknowledge the event; anything else keeps it, and it comes again at the next open. An acknowledgement is a number up to
+ * which all is done, so what follows a kept event in this handle is delivered but comes again too.
+ */
 typedef int (*dlmgr_event_fn)(const dlmgr_event *event, void *context);
 
 /*
@@ -390,16 +397,22 @@ typedef int (*dlmgr_event_fn)(const dlmgr_event *event, void *context);
  */
 DLMGR_API int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context, dlmgr_error *error);
 
-/* A descriptor that becomes readable when dlmgr_process() has something to do. Owned by the handle; only poll it. */
+/*
+ * A descriptor that becomes readable when dlmgr_process() has something to do, or dlmgr_stopping() became 1. Owned by the handle; only poll it.
+ * A negative code when there can be none.
+ */
 DLMGR_API int dlmgr_fd(dlmgr *handle);
 
 /*
- * Deliver what is there, without blocking on the network, and return. The acknowledgements given commit together before it returns. An app that does
- * not call this for a while loses nothing. Returns the number of events delivered or a negative code.
+ * Deliver what is there, at most 1,000 events, without blocking on the network, and return. The acknowledgements given commit together before it
+ * returns. An app that does not call this for a while loses nothing. Returns the number of events delivered or a negative code.
  */
 DLMGR_API int dlmgr_process(dlmgr *handle, dlmgr_error *error);
 
-/* Call dlmgr_process() until no task is queued, running, verifying, committing, or waiting for a time or the network. */
+/*
+ * Call dlmgr_process() until no task is queued, running, verifying, committing, or waiting for a time or the network: then 0, whether they
+ * succeeded or not (see dlmgr_count). DLMGR_ECLOSED when the owner was asked to stop, DLMGR_ENOOWNER when nobody works on them.
+ */
 DLMGR_API int dlmgr_run(dlmgr *handle, dlmgr_error *error);
 
 /* ---- Housekeeping -------------------------------------------------------------------------- */
