@@ -120,10 +120,22 @@ int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct
     return 0;
 }
 
+static void slots_give_back(struct dlm_sink *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dlm_slot_put(s->slots, s->kept[i]);
+    s->n_kept -= n;
+    if (s->n_kept)
+        memmove(s->kept, s->kept + n, s->n_kept * sizeof(s->kept[0]));
+    s->n_covered = 0;
+}
+
 struct dlm_sink *dlm_sink_free(struct dlm_sink *s)
 {
     if (!s)
         return NULL;
+    slots_give_back(s, s->n_kept);
+    free(s->kept);
     if (s->fd >= 0)
         close(s->fd);
     dlm_dir_put(s->dir);
@@ -210,9 +222,26 @@ int dlm_writer_write(struct dlm_writer *w, const void *data, size_t len)
     return 0;
 }
 
+/* Without memory for the list the slot goes at once: then only the journal counts. */
+static bool slot_keep(struct dlm_sink *s, struct dlm_slots *slots, struct dlm_slot *slot)
+{
+    if (s->n_kept == s->cap_kept) {
+        size_t cap = s->cap_kept ? 2 * s->cap_kept : 4;
+        struct dlm_slot **kept = dlm_realloc(s->kept, cap * sizeof(*kept));
+
+        if (!kept)
+            return false;
+        s->kept = kept;
+        s->cap_kept = cap;
+    }
+    s->slots = slots;
+    s->kept[s->n_kept++] = slot;
+    return true;
+}
+
 void dlm_writer_stop(struct dlm_writer *w, struct dlm_slots *slots)
 {
-    if (w->slot)
+    if (w->slot && !slot_keep(w->sink, slots, w->slot))
         dlm_slot_put(slots, w->slot);
     *w = (struct dlm_writer){0};
 }
@@ -235,8 +264,14 @@ int dlm_sink_snapshot(struct dlm_sink *s, struct dlm_block_row **ret_rows, size_
         s->dirty[i] = 0;
     }
     s->uncounted = 0;
+    s->n_covered = s->n_kept;
     *ret_rows = rows;
     return 0;
+}
+
+void dlm_sink_counted(struct dlm_sink *s)
+{
+    slots_give_back(s, s->n_covered);
 }
 
 int dlm_sink_sync(struct dlm_sink *s, struct dlm_ident *ret_ident)

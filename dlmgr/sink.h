@@ -30,6 +30,11 @@ struct dlm_sink {
     size_t n, cap;        /* blocks that exist; allocated */
     int64_t bytes;        /* present */
     int64_t uncounted;    /* of them, not in any snapshot yet */
+    /* Of connections that have ended: what they wrote is not counted yet, so their claims stand. */
+    struct dlm_slots *slots;
+    struct dlm_slot **kept;
+    size_t n_kept, cap_kept;
+    size_t n_covered; /* the first so many are in the last snapshot */
 };
 
 /* What a part should be like when it is found again. */
@@ -54,7 +59,8 @@ int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct
  */
 int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total, const struct dlm_expect *expect,
                   struct dlm_sink **ret, dlmgr_error *e);
-struct dlm_sink *dlm_sink_free(struct dlm_sink *s); /* closes; the part stays */
+/* Closes; the part stays. What is not counted by now will be fetched again: its slots are free. */
+struct dlm_sink *dlm_sink_free(struct dlm_sink *s);
 
 /* One connection's way in. */
 struct dlm_writer {
@@ -69,10 +75,13 @@ void dlm_writer_start(struct dlm_writer *w, struct dlm_sink *s, struct dlm_slots
                       int64_t begin);
 /* 0 or -errno (-ENOMEM too); what was written before the failure is in. */
 int dlm_writer_write(struct dlm_writer *w, const void *data, size_t len);
+/* Its slot stays with the sink until what it wrote is counted. */
 void dlm_writer_stop(struct dlm_writer *w, struct dlm_slots *slots);
 
 /* What was written since the last snapshot: *ret_rows is yours, free(). */
 int dlm_sink_snapshot(struct dlm_sink *s, struct dlm_block_row **ret_rows, size_t *ret_n);
+/* The last snapshot is in the journal: the slots of connections that had ended before it are free. */
+void dlm_sink_counted(struct dlm_sink *s);
 /* fdatasync, and its identity anew; 0 or -errno. */
 int dlm_sink_sync(struct dlm_sink *s, struct dlm_ident *ret_ident);
 /* Does the part's name still stand for this file? */

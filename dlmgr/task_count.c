@@ -60,8 +60,10 @@ static void on_counted(struct dlm_op *op)
     struct dlm_task *t = container_of(op, struct dlm_task, count_op);
 
     /* Refused for another generation: this one is history, and its bytes with it. */
-    if (op->result == 0)
+    if (op->result == 0) {
         t->n_hints = 0;
+        dlm_sink_counted(t->sink);
+    }
     count_ended(t);
 }
 

@@ -248,6 +248,44 @@ static void test_a_snapshot_has_what_is_new(void)
     end();
 }
 
+static size_t claims(void)
+{
+    struct left left = {0};
+
+    CU_ASSERT_EQUAL(dlm_slots_each(slots, keep_hint, &left), 0);
+    return left.n_hints;
+}
+
+/* What an ended connection wrote is claimed until the journal has it, or a kill in that second would cost all of it. */
+static void test_a_claim_outlives_its_connection(void)
+{
+    struct dlm_sink *s = NULL;
+    struct dlm_writer a, b;
+    struct dlm_block_row *rows = NULL;
+    size_t n = 0;
+
+    begin();
+    CU_ASSERT_EQUAL_FATAL(dlm_sink_create(dir, "p", TOTAL, &s, NULL), 0);
+    dlm_writer_start(&a, s, slots, TASK, GENERATION, 0);
+    dlm_writer_start(&b, s, slots, TASK, GENERATION, DLM_BLOCK);
+    CU_ASSERT_EQUAL(dlm_writer_write(&a, bytes, 10), 0);
+    CU_ASSERT_EQUAL(dlm_writer_write(&b, bytes + DLM_BLOCK, 10), 0);
+    dlm_writer_stop(&a, slots);
+    CHECK_INT(claims(), 2);
+    CU_ASSERT_EQUAL(dlm_sink_snapshot(s, &rows, &n), 0);
+    free(rows);
+    dlm_writer_stop(&b, slots);
+    CHECK_INT(claims(), 2);
+    dlm_sink_counted(s); /* the snapshot was before the end of b */
+    CHECK_INT(claims(), 1);
+    CU_ASSERT_EQUAL(dlm_sink_snapshot(s, &rows, &n), 0);
+    free(rows);
+    dlm_sink_counted(s);
+    CHECK_INT(claims(), 0);
+    dlm_sink_free(s);
+    end();
+}
+
 /* ---- The disk and the memory say no ----------------------------------------------------------- */
 
 struct try {
@@ -428,6 +466,7 @@ static const struct test tests[] = {
     {"a_changed_part_is_noticed", test_a_changed_part_is_noticed},
     {"only_our_own_leftover_is_adopted", test_only_our_own_leftover_is_adopted},
     {"a_snapshot_has_what_is_new", test_a_snapshot_has_what_is_new},
+    {"a_claim_outlives_its_connection", test_a_claim_outlives_its_connection},
     {"what_cannot_be_made_says_why", test_what_cannot_be_made_says_why},
     {"a_failed_write_or_sync_is_told", test_a_failed_write_or_sync_is_told},
     {"a_part_that_cannot_be_read_is_not_believed", test_a_part_that_cannot_be_read_is_not_believed},
