@@ -163,6 +163,8 @@ static int tell_one(const struct story *story, const struct options *o)
     struct outcome out;
     int r = story_tell(story, &kills, o->keep, &out);
 
+    if (r)
+        printf("the driver failed: %s\n", strerror(-r));
     printf("%s: %ld calls, %ld in recovery, %d kills, refetched %lld, %lld KiB, violations %d%s%s\n",
            story->name, out.calls, out.recovery, out.kills, (long long)out.refetch,
            (long long)out.memory, out.violations, o->keep || out.violations ? ", in " : "",

@@ -14,7 +14,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -87,16 +86,10 @@ static bool served(const struct world *w)
     return yes;
 }
 
-/* An owner is there when it answers, or when what started it has said its word. */
 static void wait_for_owner(struct telling *t, struct launch *l)
 {
-    struct stat st;
-
-    for (int i = 0; i < 4000 && !launch_wait(l, 0); i++) {
-        if (served(t->w) || (stat(l->out, &st) == 0 && st.st_size > 0))
-            return;
+    for (int i = 0; i < 4000 && !launch_wait(l, 0) && !served(t->w); i++)
         usleep(5000);
-    }
 }
 
 /* A client whose owner was killed may try for a while, but it must end. */
@@ -129,7 +122,8 @@ static int tell_step(struct telling *t, const struct step *step)
     if (step->kind == STEP_CLIENT)
         wait_for_client(t, l);
     launch_wait(l, -1);
-    if (t->owner && launch_wait(t->owner, 0))
+    /* What a client made of its owner's death is not held against it; the killer needs a moment to say so. */
+    if (t->owner && launch_wait(t->owner, l->code ? 3000 : 0))
         t->killed = t->owner->code == 137;
     if (step->kind == STEP_ALONE)
         t->used += l->count;
