@@ -45,6 +45,7 @@ struct dlm_engine {
     struct dlm_serving *serving;  /* all that are at work */
     struct dlm_waiter *waiters;
     bool wait_dirty; /* something may have ended since the last look */
+    int64_t wait_looked; /* mono ms */
     int64_t started_at;
 };
 

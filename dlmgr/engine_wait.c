@@ -111,18 +111,22 @@ static void look(struct dlm_waiter *w)
 
 /* ---- Time ------------------------------------------------------------------------------------------------- */
 
+static void look_all(struct dlm_engine *e)
+{
+    for (struct dlm_waiter *w = e->waiters; w; w = w->next)
+        look(w);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct dlm_engine *e = container_of(timer, struct dlm_engine, wait_timer);
-    bool dirty = e->wait_dirty;
     int64_t now = dlm_clock_mono();
 
-    e->wait_dirty = false;
+    if (e->wait_dirty)
+        dlm_engine_wait_look(e);
     for (struct dlm_waiter *w = e->waiters, *next; w; w = next) {
         next = w->next;
-        if (dirty)
-            look(w);
-        else if (!w->looking && w->until >= 0 && now >= w->until)
+        if (!w->looking && w->until >= 0 && now >= w->until)
             waiter_finish(w, 0, false);
     }
     if (!e->waiters)
@@ -131,7 +135,14 @@ static void on_timer(uv_timer_t *timer)
 
 void dlm_engine_wait_look(struct dlm_engine *e)
 {
+    int64_t now = dlm_clock_mono();
+
     e->wait_dirty = true;
+    if (now - e->wait_looked < LOOK_MS)
+        return; /* the timer does it */
+    e->wait_dirty = false;
+    e->wait_looked = now;
+    look_all(e);
 }
 
 void dlm_engine_wait(struct dlm_engine *e, json_t *params, dlm_reply_fn reply, void *context)

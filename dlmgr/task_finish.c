@@ -113,6 +113,28 @@ void dlm_task_move_round(struct dlm_job *round)
     settle_round(round);
 }
 
+/* Some step of the move failed: whether the file has its name by now decides, not what we intended. */
+static void look_again(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+    dlmgr_error first = t->finish.error;
+    bool moved = false;
+    int r = dlm_finish_look(&t->finish, &moved);
+
+    t->job_result = r == DLM_FINISH_OK && moved ? DLM_FINISH_OK : DLM_FINISH_TROUBLE;
+    t->finish.error = first;
+}
+
+static void on_looked_again(struct dlm_job *job)
+{
+    struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+    t->busy = false;
+    if (t->job_result == DLM_FINISH_OK)
+        return dlm_task_op(t, done_work, on_done);
+    step_failed(t, DLM_FINISH_TROUBLE);
+}
+
 static void on_moved(struct dlm_job *job)
 {
     struct dlm_task *t = container_of(job, struct dlm_task, job);
@@ -120,9 +142,11 @@ static void on_moved(struct dlm_job *job)
     t->busy = false;
     if (t->job_result == DLM_FINISH_OK)
         return dlm_task_op(t, done_work, on_done);
-    if (t->job_result != DLM_FINISH_TAKEN)
-        return step_failed(t, t->job_result);
-    choose_again(t);
+    if (t->job_result == DLM_FINISH_TAKEN)
+        return choose_again(t);
+    if (t->job_result == DLM_FINISH_TROUBLE)
+        return dlm_task_job(t, look_again, on_looked_again, true);
+    step_failed(t, t->job_result);
 }
 
 /* ---- committing ------------------------------------------------------------------------------------ */
