@@ -4,12 +4,13 @@
  *
  * A connection lives until its socket is closed and no reply is owed to it, for a reply finds its way back by the connection. It is
  * not read from while it has too much to be sent or to be answered: a client that does not listen stops only itself. While a write is under
- * way, further lines gather and leave together.
+ * way, further lines gather and leave together, and any number of news become one.
  */
 #include "dlmgr/control.h"
 #include "dlmgr/rpc.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,7 +20,10 @@
 #define BACKLOG 128
 #define UNSENT_MAX ((size_t)KIB(256))
 #define OWED_MAX 64
+#define KEPT_MAX ((size_t)KIB(64)) /* what a buffer may keep while it is empty */
 #define FLUSH_MS 1000
+#define NO_MEMORY_MS 100
+#define NEWS "{\"jsonrpc\":\"2.0\",\"method\":\"news\"}\n"
 
 struct conn {
     struct dlm_control *door;
@@ -28,7 +32,7 @@ struct conn {
     struct dlm_buf in, out, sending;
     size_t used, scanned; /* of in: handled; known to hold no newline */
     int owed;
-    bool writing, reading, busy, subscribed, last, closing, closed; /* last: close once all is sent */
+    bool writing, reading, busy, subscribed, news, last, closing, closed; /* last: close once all is sent */
     struct conn *next;
 };
 
@@ -40,7 +44,7 @@ struct owed {
 struct dlm_control {
     const struct dlm_control_host *host;
     uv_pipe_t listener;
-    uv_timer_t flush;
+    uv_timer_t flush; /* and, before the end, of a connection for which there was no memory */
     uid_t home_uid;
     struct conn *conns;
     bool stopping;
@@ -113,12 +117,19 @@ static void conn_close(struct conn *c)
 
 static void flush(struct conn *c);
 
+static void drop_large(struct dlm_buf *b)
+{
+    if (b->len == 0 && b->cap > KEPT_MAX)
+        dlm_buf_free(b);
+}
+
 static void on_written(uv_write_t *write, int status)
 {
     struct conn *c = container_of(write, struct conn, write);
 
     c->writing = false;
     c->sending.len = 0;
+    drop_large(&c->sending);
     if (status < 0)
         return conn_close(c);
     flush(c);
@@ -132,6 +143,11 @@ static void flush(struct conn *c)
 
     if (c->writing || c->closing)
         return;
+    if (c->news)
+        dlm_buf_puts(&c->out, NEWS);
+    c->news = false;
+    if (c->out.failed)
+        return conn_close(c);
     if (c->out.len == 0) {
         if (c->last && c->owed == 0)
             conn_close(c);
@@ -190,8 +206,8 @@ static void hello(struct conn *c, const struct dlm_rpc_request *q)
     dlmgr_error e = {0};
 
     if (theirs != DLM_RPC_PROTOCOL) {
-        dlm_fail(&e, DLMGR_EPROTO, "the owner (%s) speaks protocol %d, not %lld: upgrade the older of the two", dlmgr_version(),
-                 DLM_RPC_PROTOCOL, (long long)theirs);
+        dlm_fail(&e, DLMGR_EPROTO, "the owner (dlmgr %s) speaks protocol %d, this program %lld: upgrade %s", dlmgr_version(),
+                 DLM_RPC_PROTOCOL, (long long)theirs, theirs < DLM_RPC_PROTOCOL ? "this program" : "and restart the owner");
         return say(c, dlm_rpc_error(q->id, DLMGR_EPROTO, e.text, &e));
     }
     result = json_pack("{s:i, s:s, s:i}", "protocol", DLM_RPC_PROTOCOL, "version", dlmgr_version(), "pid", (int)getpid());
@@ -267,6 +283,7 @@ static void handle_lines(struct conn *c)
     c->in.len -= c->used;
     c->scanned -= MIN(c->used, c->scanned);
     c->used = 0;
+    drop_large(&c->in);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -276,6 +293,14 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
     ret->len = ret->base ? suggested : 0; /* 0: libuv reports UV_ENOBUFS */
 }
 
+/* Who has said all still gets his answers: `printf ... | nc -U control.sock`. */
+static bool still_listens(const struct conn *c)
+{
+    struct pollfd p = {.events = POLLIN};
+
+    return uv_fileno((const uv_handle_t *)&c->pipe, &p.fd) == 0 && poll(&p, 1, 0) == 1 && !(p.revents & (POLLHUP | POLLERR));
+}
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = container_of((uv_pipe_t *)stream, struct conn, pipe);
@@ -283,7 +308,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (n > 0)
         dlm_buf_add(&c->in, buf->base, (size_t)n);
     free(buf->base);
-    if (n < 0 || c->in.failed)
+    if (n == UV_EOF && still_listens(c))
+        c->last = true;
+    else if (n < 0 || c->in.failed)
         return conn_close(c);
     conn_read(c);
 }
@@ -303,9 +330,11 @@ static void conn_read(struct conn *c)
     flush(c);
     if (c->closed || c->closing)
         return conn_free(c);
-    if (may_read(c) && !c->reading)
-        c->reading = uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) == 0;
-    else if (!may_read(c) && c->reading) {
+    if (may_read(c) && !c->reading) {
+        c->reading = true;
+        if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0)
+            conn_close(c);
+    } else if (!may_read(c) && c->reading) {
         c->reading = false;
         uv_read_stop((uv_stream_t *)&c->pipe);
     }
@@ -324,24 +353,36 @@ static bool is_allowed(const struct conn *c)
     return peer.uid == 0 || peer.uid == c->door->home_uid;
 }
 
-static void on_connection(uv_stream_t *listener, int status)
-{
-    struct dlm_control *d = container_of((uv_pipe_t *)listener, struct dlm_control, listener);
-    struct conn *c = status == 0 ? dlm_alloc(sizeof(*c)) : NULL;
+static void on_accept_time(uv_timer_t *timer);
 
-    if (!c)
-        return;
-    c->door = d;
-    if (uv_pipe_init(d->host->loop, &c->pipe, 0) != 0) {
-        free(c);
+static void accept_one(struct dlm_control *d)
+{
+    struct conn *c = dlm_alloc(sizeof(*c));
+
+    if (!c) {
+        /* libuv asks for no other connection before this one is taken. */
+        uv_timer_start(&d->flush, on_accept_time, NO_MEMORY_MS, 0);
         return;
     }
+    c->door = d;
+    uv_pipe_init(d->host->loop, &c->pipe, 0);
     c->next = d->conns;
     d->conns = c;
-    if (uv_accept(listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) || d->stopping)
+    if (uv_accept((uv_stream_t *)&d->listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) || d->stopping)
         conn_close(c);
     else
         conn_read(c);
+}
+
+static void on_accept_time(uv_timer_t *timer)
+{
+    accept_one(container_of(timer, struct dlm_control, flush));
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+    if (status == 0)
+        accept_one(container_of((uv_pipe_t *)listener, struct dlm_control, listener));
 }
 
 /* ---- Opening and closing ---------------------------------------------------------------------------------------- */
@@ -406,6 +447,7 @@ int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **
         d->stopping = true;
         d->stopped = nobody;
         maybe_stopped(d);
+        unlinkat(host->home->fd, SOCKET, 0);
         return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" SOCKET "`: %s", host->home->path, uv_strerror(r));
     }
     *ret = d;
@@ -448,8 +490,8 @@ void dlm_control_news(struct dlm_control *d)
 {
     for (struct conn *c = d->conns, *next; c; c = next) {
         next = c->next;
-        /* One that has not read the last news needs no other. */
-        if (c->subscribed && !c->closing && c->out.len + c->sending.len < UNSENT_MAX)
-            say(c, dlm_strdup("{\"jsonrpc\":\"2.0\",\"method\":\"news\"}\n"));
+        c->news = c->subscribed;
+        if (c->news && !c->busy)
+            flush(c);
     }
 }
