@@ -9,8 +9,8 @@
  * When a connection breaks, what only reads is asked for once more. What changes something is not: once a request was sent
  * nobody knows whether it took effect, so the answer is DLMGR_ELINK, and the caller decides.
  *
- * Calls on a handle take turns; an engine's queue by themselves. A call counts itself in and out, and closing waits for those
- * that are inside.
+ * Calls on a handle take turns; an engine's queue by themselves. A call counts itself in and out, once, and closing waits for
+ * those that are inside: between two questions of one call the handle must not vanish.
  */
 #include "dlmgr/api.h"
 
@@ -41,6 +41,16 @@ void dlm_api_leave(struct dlmgr *h)
     h->inside--;
     pthread_cond_broadcast(&h->left);
     pthread_mutex_unlock(&h->lock);
+}
+
+int dlm_api_still(struct dlmgr *h, dlmgr_error *e)
+{
+    bool closing;
+
+    pthread_mutex_lock(&h->lock);
+    closing = h->closing;
+    pthread_mutex_unlock(&h->lock);
+    return closing ? dlm_fail(e, DLMGR_ECLOSED, "the handle is being closed") : 0;
 }
 
 int dlm_api_struct(void *ours, size_t size, const void *theirs, const char *what, dlmgr_error *e)

@@ -64,6 +64,8 @@ struct dlmgr {
 /* DLMGR_EINVAL for NULL, DLMGR_EFORK, DLMGR_ECLOSED; else to be left. */
 int dlm_api_enter(struct dlmgr *h, dlmgr_error *e);
 void dlm_api_leave(struct dlmgr *h);
+/* For one that is inside for long: DLMGR_ECLOSED when another thread waits for it to leave. */
+int dlm_api_still(struct dlmgr *h, dlmgr_error *e);
 
 /* Between enter and leave. params is stolen, and NULL means that there was no memory for them: pass an object. */
 int dlm_api_call(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result, dlmgr_error *e);

@@ -5,6 +5,8 @@
  * Adding is all or none, so the tasks of one dlmgr_add() stay in one message; what does not fit into one (4 MiB) the client
  * refuses, and nothing is added. Looking for tasks changes nothing and goes in pieces. An action upon a selection is one transaction a
  * page: a journal of a million tasks must not hold up those that download meanwhile.
+ *
+ * What is handed over to be asked is not kept here as well: an engine's threads count its references.
  */
 #include "dlmgr/api.h"
 
@@ -68,7 +70,7 @@ int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *r
     if (r == 0)
         r = requests_json(requests, n, &tasks, ret_bad, error);
     if (r == 0)
-        r = dlm_api_ask(handle, "add", json_pack("{s:O}", "tasks", tasks), &result, error);
+        r = dlm_api_ask(handle, "add", json_pack("{s:o}", "tasks", TAKE_PTR(tasks)), &result, error);
     if (r < 0) {
         bad = dlm_error_index(error);
         if (bad >= 0 && ret_bad)
@@ -110,6 +112,22 @@ static int wanted_json(const dlmgr_request *requests, size_t n, size_t *io_at, j
     return 0;
 }
 
+static int find_all(struct dlmgr *h, const dlmgr_request *requests, size_t n, int64_t *ret_ids, dlmgr_error *e)
+{
+    int r = 0;
+
+    for (size_t at = 0, from = 0; r == 0 && at < n; from = at) {
+        CLEANUP_JSON json_t *tasks = NULL, *result = NULL;
+
+        r = wanted_json(requests, n, &at, &tasks, e);
+        if (r == 0)
+            r = dlm_api_call(h, "find", json_pack("{s:o}", "tasks", TAKE_PTR(tasks)), &result, e);
+        if (r == 0)
+            copy_ids(result, ret_ids + from, at - from);
+    }
+    return r;
+}
+
 int dlmgr_find(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, dlmgr_error *error)
 {
     CLEANUP_FREE int64_t *ids = dlm_alloc(n * sizeof(*ids));
@@ -117,15 +135,12 @@ int dlmgr_find(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *
 
     if (r == 0 && !ids)
         r = dlm_no_memory(error);
-    for (size_t at = 0, from = 0; r == 0 && at < n; from = at) {
-        CLEANUP_JSON json_t *tasks = NULL, *result = NULL;
-
-        r = wanted_json(requests, n, &at, &tasks, error);
-        if (r == 0)
-            r = dlm_api_ask(handle, "find", json_pack("{s:O}", "tasks", tasks), &result, error);
-        if (r == 0)
-            copy_ids(result, ids + from, at - from);
-    }
+    if (r == 0)
+        r = dlm_api_enter(handle, error);
+    if (r < 0)
+        return r;
+    r = find_all(handle, requests, n, ids, error);
+    dlm_api_leave(handle);
     if (r == 0 && n)
         memcpy(ret_ids, ids, n * sizeof(*ids));
     return r;
@@ -153,7 +168,7 @@ int dlmgr_show(dlmgr *handle, int64_t id, int secrets, char **ret_json, dlmgr_er
 static int act_page(struct dlmgr *h, json_t *params, int64_t *io_count, bool *ret_more, dlmgr_error *e)
 {
     CLEANUP_JSON json_t *result = NULL;
-    int r = dlm_api_ask(h, "act", json_incref(params), &result, e);
+    int r = dlm_api_call(h, "act", json_deep_copy(params), &result, e);
     json_t *next;
 
     if (r < 0)
@@ -164,6 +179,19 @@ static int act_page(struct dlmgr *h, json_t *params, int64_t *io_count, bool *re
     return *ret_more && json_object_set(params, "after", next) ? dlm_no_memory(e) : 0;
 }
 
+static int act_all(struct dlmgr *h, json_t *params, int64_t *ret_count, dlmgr_error *e)
+{
+    bool more = true;
+    int r = 0;
+
+    while (r == 0 && more) {
+        r = act_page(h, params, ret_count, &more, e);
+        if (r == 0 && more)
+            r = dlm_api_still(h, e);
+    }
+    return r;
+}
+
 int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t *ret_count, dlmgr_error *error)
 {
     static const char *const names[] = {
@@ -172,7 +200,6 @@ int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t
     };
     CLEANUP_JSON json_t *params = NULL;
     int64_t count = 0;
-    bool more = true;
     int r;
 
     if (action < 0 || action >= (int)ARRAY_SIZE(names))
@@ -180,8 +207,12 @@ int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t
     r = dlm_api_selector(selector, false, &params, error);
     if (r == 0 && json_object_set_new(params, "action", json_string(names[action])))
         r = dlm_no_memory(error);
-    while (r == 0 && more)
-        r = act_page(handle, params, &count, &more, error);
+    if (r == 0)
+        r = dlm_api_enter(handle, error);
+    if (r < 0)
+        return r;
+    r = act_all(handle, params, &count, error);
+    dlm_api_leave(handle);
     if (r == 0 && ret_count)
         *ret_count = count;
     return r;

@@ -66,15 +66,8 @@ static int wait_call(struct dlmgr *h, json_t *params, json_t **ret_result, dlmgr
 static int wait_slice(struct dlmgr *h, json_t *ids, int64_t slice, bool *ret_ended, dlmgr_error *e)
 {
     CLEANUP_JSON json_t *result = NULL;
-    json_t *params = json_pack("{s:O?, s:I}", "ids", ids, "timeout_ms", (json_int_t)slice);
-    int r = dlm_api_enter(h, e);
+    int r = wait_call(h, json_pack("{s:o?, s:I}", "ids", json_deep_copy(ids), "timeout_ms", (json_int_t)slice), &result, e);
 
-    if (r < 0) {
-        json_decref(params);
-        return r;
-    }
-    r = wait_call(h, params, &result, e);
-    dlm_api_leave(h);
     *ret_ended = r >= 0 && dlm_json_true(result, "ended");
     return r;
 }
@@ -91,24 +84,36 @@ static int wait_for(struct dlmgr *h, json_t *ids, int64_t until, dlmgr_error *e)
             return r;
         if (until >= 0 && dlm_clock_mono() >= until)
             return dlm_fail(e, DLMGR_ETIMEDOUT, "not all of these tasks have ended yet");
+        r = dlm_api_still(h, e);
+        if (r < 0)
+            return r;
     }
 }
 
-int dlmgr_wait(dlmgr *handle, const int64_t *ids, size_t n, int64_t timeout_ms, dlmgr_error *error)
+static int wait_for_ids(struct dlmgr *h, const int64_t *ids, size_t n, int64_t until, dlmgr_error *e)
 {
-    int64_t until = timeout_ms < 0 ? -1 : dlm_clock_mono() + MIN(timeout_ms, INT64_MAX / 4);
     int r = 0;
 
-    if (n == 0)
-        return wait_for(handle, NULL, until, error);
     for (size_t from = 0; r == 0 && from < n; from += IDS) {
         CLEANUP_JSON json_t *array = json_array();
 
         for (size_t i = from; i < n && i < from + IDS; i++)
             if (json_array_append_new(array, json_integer(ids[i])))
-                return dlm_no_memory(error);
-        r = wait_for(handle, array, until, error);
+                return dlm_no_memory(e);
+        r = wait_for(h, array, until, e);
     }
+    return r;
+}
+
+int dlmgr_wait(dlmgr *handle, const int64_t *ids, size_t n, int64_t timeout_ms, dlmgr_error *error)
+{
+    int64_t until = timeout_ms < 0 ? -1 : dlm_clock_mono() + MIN(timeout_ms, INT64_MAX / 4);
+    int r = dlm_api_enter(handle, error);
+
+    if (r < 0)
+        return r;
+    r = n ? wait_for_ids(handle, ids, n, until, error) : wait_for(handle, NULL, until, error);
+    dlm_api_leave(handle);
     return r;
 }
 
@@ -151,12 +156,8 @@ static int still_working(dlmgr *h, dlmgr_error *e)
     return 0;
 }
 
-int dlmgr_run(dlmgr *handle, dlmgr_error *error)
+static int run(struct dlmgr *handle, int fd, dlmgr_error *error)
 {
-    int fd = dlmgr_fd(handle);
-
-    if (fd < 0)
-        return dlm_fail(error, fd, "cannot make an event descriptor: %s", dlmgr_strerror(fd));
     for (;;) {
         struct pollfd p = {.fd = fd, .events = POLLIN};
         int r, working = still_working(handle, error);
@@ -176,4 +177,16 @@ int dlmgr_run(dlmgr *handle, dlmgr_error *error)
             return dlm_fail(error, DLMGR_ENOOWNER, "nobody owns %s, so nothing goes on", dlmgr_home(handle));
         poll(&p, 1, RUN_POLL_MS);
     }
+}
+
+int dlmgr_run(dlmgr *handle, dlmgr_error *error)
+{
+    int fd, r = dlm_api_enter(handle, error);
+
+    if (r < 0)
+        return r;
+    fd = dlmgr_fd(handle);
+    r = fd < 0 ? dlm_fail(error, fd, "cannot make an event descriptor: %s", dlmgr_strerror(fd)) : run(handle, fd, error);
+    dlm_api_leave(handle);
+    return r;
 }
