@@ -14,19 +14,31 @@
 #include <time.h>
 #include <unistd.h>
 
+static void map(const char *path, unsigned id)
+{
+    FILE *f = fopen(path, "w");
+
+    if (!f)
+        return; /* then the mount says what is missing */
+    fprintf(f, "0 %u 1", id);
+    fclose(f);
+}
+
 /* Only root may mount, so anybody else becomes root of a namespace of his own, before there are threads. */
 __attribute__((constructor)) static void become_root(void)
 {
-    uid_t uid = geteuid();
-    FILE *map;
+    unsigned uid = geteuid(), gid = getegid();
+    FILE *f;
 
     if (uid == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-        return; /* then the mount says what is missing */
-    map = fopen("/proc/self/uid_map", "w");
-    if (!map)
         return;
-    fprintf(map, "0 %u 1", (unsigned)uid);
-    fclose(map);
+    map("/proc/self/uid_map", uid);
+    f = fopen("/proc/self/setgroups", "w"); /* the kernel wants that first: user_namespaces(7) */
+    if (f) {
+        fputs("deny", f);
+        fclose(f);
+    }
+    map("/proc/self/gid_map", gid);
 }
 
 static void begin(struct house *h, int max_active, int max_per_host)
