@@ -32,21 +32,6 @@ static int gone(dlmgr_error *e, const char *what)
 
 /* ---- Bytes -------------------------------------------------------------------------------------- */
 
-static int send_all(struct dlm_client *c, const char *data, size_t len, dlmgr_error *e)
-{
-    while (len > 0) {
-        ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return gone(e, errno == EAGAIN ? "does not read what it is asked" : "went away");
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Read once; 1 something came, 0 nothing yet (flags MSG_DONTWAIT), or DLMGR_ELINK. */
 static int receive(struct dlm_client *c, int flags, dlmgr_error *e)
 {
@@ -70,6 +55,55 @@ static int receive(struct dlm_client *c, int flags, dlmgr_error *e)
         return gone(e, "went away");
     c->len += (size_t)n;
     return 1;
+}
+
+/* Until the socket has one of the events; DLMGR_ETIMEDOUT at `until` (mono ms; -1 never). */
+static int wait_for(struct dlm_client *c, short events, int64_t until, short *ret_events, dlmgr_error *e)
+{
+    struct pollfd p = {.fd = c->fd, .events = events};
+
+    for (;;) {
+        int64_t left = until < 0 ? -1 : until - dlm_clock_mono();
+        int n;
+
+        if (until >= 0 && left <= 0)
+            return dlm_fail(e, DLMGR_ETIMEDOUT, "the owner of the home does not answer");
+        n = poll(&p, 1, (int)MIN(left, 3600000));
+        if (n > 0) {
+            *ret_events = p.revents;
+            return 0;
+        }
+        if (n < 0 && errno != EINTR)
+            return dlm_fail_errno(e, DLMGR_ELINK, NULL, "cannot wait for the owner");
+    }
+}
+
+/* What comes meanwhile is taken in, since an owner reads nothing from a client that does not read. */
+static int send_some(struct dlm_client *c, const char *data, size_t len, int64_t until, size_t *ret_sent, dlmgr_error *e)
+{
+    ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    short events = 0;
+    int r;
+
+    *ret_sent = n > 0 ? (size_t)n : 0;
+    if (n >= 0 || errno == EINTR)
+        return 0;
+    if (errno != EAGAIN && errno != EWOULDBLOCK)
+        return gone(e, "went away");
+    r = wait_for(c, POLLIN | POLLOUT, until, &events, e);
+    return r == 0 && (events & POLLIN) ? MIN(receive(c, MSG_DONTWAIT, e), 0) : r;
+}
+
+static int send_all(struct dlm_client *c, const char *data, size_t len, int64_t until, dlmgr_error *e)
+{
+    size_t sent = 0;
+    int r = 0;
+
+    for (const char *p = data; r == 0 && len > 0; p += sent, len -= sent)
+        r = send_some(c, p, len, until, &sent, e);
+    if (r < 0)
+        shutdown(c->fd, SHUT_RDWR); /* half a line went: nothing can follow it */
+    return r;
 }
 
 /* The next whole line that came, as JSON: 1; 0: none is whole yet. */
@@ -117,28 +151,11 @@ static int read_message(struct dlm_client *c, const json_t *message, int64_t id,
     return 1;
 }
 
-static int wait_readable(struct dlm_client *c, int64_t until, dlmgr_error *e)
-{
-    struct pollfd p = {.fd = c->fd, .events = POLLIN};
-
-    for (;;) {
-        int64_t left = until < 0 ? -1 : until - dlm_clock_mono();
-        int n;
-
-        if (until >= 0 && left <= 0)
-            return dlm_fail(e, DLMGR_ETIMEDOUT, "the owner of the home does not answer");
-        n = poll(&p, 1, (int)MIN(left, 3600000));
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return dlm_fail_errno(e, DLMGR_ELINK, NULL, "cannot wait for the owner");
-    }
-}
-
 static int wait_answer(struct dlm_client *c, int64_t id, int64_t until, json_t **ret_result, dlmgr_error *e)
 {
     for (;;) {
         json_t *message = NULL;
+        short events;
         int r = next_line(c, &message, e);
 
         if (r > 0) {
@@ -149,9 +166,9 @@ static int wait_answer(struct dlm_client *c, int64_t id, int64_t until, json_t *
             continue;
         }
         if (r == 0)
-            r = wait_readable(c, until, e);
+            r = wait_for(c, POLLIN, until, &events, e);
         if (r == 0)
-            r = receive(c, 0, e);
+            r = receive(c, MSG_DONTWAIT, e);
         if (r < 0)
             return r;
     }
@@ -169,7 +186,7 @@ int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, in
         return dlm_no_memory(e);
     if (strlen(line) > DLM_RPC_LINE_MAX)
         return dlm_fail(e, DLMGR_ELIMIT, "a request of %zu bytes: at most 4 MiB fit into one; ask for less at once", strlen(line));
-    r = send_all(c, line, strlen(line), e);
+    r = send_all(c, line, strlen(line), until, e);
     return r < 0 ? r : wait_answer(c, id, until, ret_result, e);
 }
 
