@@ -101,6 +101,7 @@ struct dlm_task {
 
     struct dlm_dir *dir;
     struct dlm_sink *sink;
+    struct dlm_sink *made; /* by a worker, not ours yet */
     bool recorded;    /* the journal knows generation, validator, total and part */
     bool entry_synced; /* the part's directory entry */
 

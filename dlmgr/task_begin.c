@@ -30,7 +30,7 @@ static void create_part(struct dlm_task *t)
 {
     t->job_result = t->dir ? 0 : dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->job_error);
     if (t->job_result == 0)
-        t->job_result = dlm_sink_create(t->dir, t->row.part, t->row.total, &t->sink, &t->job_error);
+        t->job_result = dlm_sink_create(t->dir, t->row.part, t->row.total, &t->made, &t->job_error);
 }
 
 void dlm_task_create_round(struct dlm_job *round)
@@ -45,6 +45,7 @@ static void on_created(struct dlm_job *job)
     struct dlm_transfer *by;
 
     t->busy = false;
+    t->sink = TAKE_PTR(t->made);
     t->create_next = t->job_result < 0;
     if (dlm_task_leaving(t))
         return;

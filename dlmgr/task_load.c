@@ -75,6 +75,7 @@ struct dlm_task *dlm_task_free(struct dlm_task *t)
     free(t->begin.url);
     if (t->own_fd && t->finish.fd >= 0)
         close(t->finish.fd);
+    dlm_sink_free(t->made);
     dlm_sink_free(t->sink);
     dlm_dir_put(t->dir);
     free(t);
