@@ -44,6 +44,7 @@ struct get {
     struct dlm_fetching f;
     struct dlm_target target;
     CURLcode code;
+    bool ended;
     long status;
     int sockets, leaking; /* leaking: would stay open over an exec */
 };
@@ -69,6 +70,7 @@ static void on_done(struct dlm_fetching *f, CURLcode code)
     struct get *g = container_of(f, struct get, f);
 
     g->code = code;
+    g->ended = true;
     curl_easy_getinfo(f->easy, CURLINFO_RESPONSE_CODE, &g->status);
     if (g->target.tainted)
         curl_easy_cleanup(f->easy);
@@ -91,7 +93,8 @@ static struct get get(const struct dlm_opts *o, size_t source, const char *given
     curl_easy_setopt(g.f.easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(g.f.easy, CURLOPT_WRITEDATA, &g);
     CU_ASSERT_EQUAL(dlm_fetch_add(fetch, &g.f), 0);
-    uv_run(&loop, UV_RUN_DEFAULT);
+    while (!g.ended)
+        uv_run(&loop, UV_RUN_ONCE);
     CU_ASSERT(g.sockets > 0 || g.code != CURLE_OK);
     CHECK_INT(g.leaking, 0);
     return g;
