@@ -296,6 +296,9 @@ void dlm_task_tick(struct dlm_task *t, int64_t now)
     t->speed_from = t->received;
     t->speed_at = now;
     dlm_task_checkpoint(t);
-    if (t->phase == DLM_PHASE_FETCH && !t->leave.wanted && t->retry_at && now >= t->retry_at && !t->beginner)
+    if (t->phase != DLM_PHASE_FETCH || t->leave.wanted || t->beginner || t->busy || now < t->retry_at)
+        return;
+    /* After a pause; or others have gone, and there is room at the host for one more connection. */
+    if (t->retry_at || t->n_transfers > 0)
         dlm_task_fetch(t);
 }
