@@ -76,20 +76,19 @@ static void overlay(struct dlm_engine *e, json_t *task)
 {
     struct dlm_task *t;
 
-    /* Only the word in the row: whether it is at work decides. */
     if (json_is_null(json_object_get(task, "id")) || !(t = dlm_sched_find(&e->sched, dlm_json_int(task, "id", 0))))
         return;
-    if (t->sink && t->phase == DLM_PHASE_FETCH)
+    if (t->sink)
         json_object_set_new(task, "bytes_done", json_integer(MAX(t->sink->bytes, dlm_json_int(task, "bytes_done", 0))));
     json_object_set_new(task, "speed", json_integer(t->n_connected > 0 ? t->speed : 0));
     json_object_set_new(task, "connections", json_integer(t->n_connected));
 }
 
-static bool is_running(const json_t *task)
+static bool is_at_work(const json_t *task)
 {
     const char *state = dlm_json_string(task, "state");
 
-    return state && !strcmp(state, "running");
+    return state && (!strcmp(state, "running") || !strcmp(state, "verifying") || !strcmp(state, "committing"));
 }
 
 static void overlay_all(struct dlm_engine *e, json_t *result)
@@ -97,10 +96,10 @@ static void overlay_all(struct dlm_engine *e, json_t *result)
     json_t *tasks = json_object_get(result, "tasks"), *task;
     size_t i;
 
-    if (is_running(result))
+    if (is_at_work(result))
         overlay(e, result);
     json_array_foreach (tasks, i, task)
-        if (is_running(task))
+        if (is_at_work(task))
             overlay(e, task);
     if (json_object_get(result, "owner_pid")) {
         json_object_set_new(result, "owner_pid", json_integer(getpid()));

@@ -265,6 +265,7 @@ static void on_opened(struct dlm_job *job)
 
 void dlm_task_start(struct dlm_task *t)
 {
+    t->speed_at = dlm_clock_mono();
     if (t->bad_opts)
         return dlm_task_fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN,
                              "what was asked for cannot be read from the journal; remove the task and add it again", 0, NULL);
@@ -287,7 +288,7 @@ void dlm_task_tick(struct dlm_task *t, int64_t now)
 {
     int64_t passed = now - t->speed_at;
 
-    if (t->speed_at && passed > 0) {
+    if (passed > 0) {
         int64_t rate = (t->received - t->speed_from) * 1000 / passed;
 
         /* Three seconds' memory: steady enough to read, quick enough to believe. */
