@@ -72,11 +72,16 @@ static int flush_hosts(struct dlm_store *s)
     return r;
 }
 
+/* Half of it may be written and none of it is noted any more, so after a failure nothing of this transaction may be committed. */
 int dlm_derived_flush(struct dlm_store *s)
 {
     int r = flush_sessions(s);
 
-    return r == 0 ? flush_hosts(s) : r;
+    if (r == 0)
+        r = flush_hosts(s);
+    if (r < 0 && !s->broken)
+        s->broken = r;
+    return r;
 }
 
 void dlm_derived_forget(struct dlm_store *s)
