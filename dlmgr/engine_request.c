@@ -361,7 +361,7 @@ void dlm_engine_serve_stop(struct dlm_engine *e)
         dlm_reply_fn reply = TAKE_PTR(q->reply);
 
         if (reply)
-            refuse(reply, q->context, DLMGR_ECLOSED, "the engine was closed before the answer; the change may be made or not");
+            refuse(reply, q->context, DLMGR_ELINK, "the engine was closed before the answer; the change may be made or not");
     }
 }
 
