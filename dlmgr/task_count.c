@@ -89,7 +89,7 @@ static void on_synced(struct dlm_job *job)
 
 void dlm_task_checkpoint(struct dlm_task *t)
 {
-    if (t->counting || !t->sink || !t->sink->uncounted || t->phase != DLM_PHASE_FETCH || t->leave.wanted ||
+    if (t->counting || t->phase != DLM_PHASE_FETCH || !t->sink || !t->sink->uncounted || t->leave.wanted ||
         t->beginner || dlm_task_snapshot(t) < 0)
         return;
     t->counting = true;
