@@ -207,7 +207,7 @@ static void open_work(struct dlm_job *job)
 
     t->job_result = dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->job_error);
     if (t->job_result == 0)
-        t->job_result = dlm_sink_open(t->dir, t->row.part, t->row.total, &expect, &t->sink, &t->job_error);
+        t->job_result = dlm_sink_open(t->dir, t->row.part, t->row.total, &expect, &t->made, &t->job_error);
 }
 
 /* Which counted blocks were not there again; 0 or DLMGR_ENOMEM. */
@@ -248,6 +248,7 @@ static void on_opened(struct dlm_job *job)
     struct dlm_task *t = container_of(job, struct dlm_task, job);
 
     t->busy = false;
+    t->sink = TAKE_PTR(t->made);
     if (dlm_task_leaving(t))
         return;
     if (!t->dir || (t->job_result < 0 && t->job_result != DLMGR_ENOTFOUND))
