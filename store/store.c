@@ -44,9 +44,13 @@ static int read_tag(struct dlm_store *s, dlmgr_error *e)
         dlm_store_error(s, r, e);
         return r;
     }
-    if (!tag || strlen(tag) != 4 || strspn(tag, "0123456789abcdef") != 4)
-        return dlm_fail(e, DLMGR_EJOURNAL, "%s/journal.db: the setting `tag` is missing or wrong",
-                        s->home);
+    if (!tag || strlen(tag) != 4 || strspn(tag, "0123456789abcdef") != 4) {
+        s->fail_code = DLMGR_EJOURNAL;
+        s->fail_errno = 0;
+        snprintf(s->fail_text, sizeof(s->fail_text), "the setting `tag` is missing or wrong");
+        dlm_store_error(s, DLMGR_EJOURNAL, e);
+        return DLMGR_EJOURNAL;
+    }
     memcpy(s->tag, tag, sizeof(s->tag));
     return 0;
 }
