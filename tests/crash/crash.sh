@@ -22,4 +22,5 @@ if [ $# = 0 ] && { [ "${kills:-0}" -lt 3000 ] || [ "${recovery:-0}" -lt 300 ]; }
     echo "that is fewer than 3000 kills, or fewer than 300 of them in a recovery"
     status=1
 fi
+[ $# != 0 ] || tests/crash/many.sh || status=1
 exit "$status"

@@ -63,13 +63,9 @@ add_all()
 # One launch: killed after MS, or done before. Its exit code is in $code.
 launch()
 {
-    # Not by the function: its subshell would be killed, and the owner go on.
     "$B/dlmgr" --home "$home" run -q >>"$dir/run.out" 2>>"$dir/run.err" &
     owner=$!
-    for _ in $(seq $((ms / 10))); do
-        sleep 0.01
-        kill -0 "$owner" 2>/dev/null || break
-    done
+    sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
     kill -KILL "$owner" 2>/dev/null && kills=$((kills + 1))
     wait "$owner" 2>/dev/null
     code=$?
@@ -86,7 +82,10 @@ none_after_done()
     again=$(comm -12 "$dir/done" <(asked_after "$line" | uniq) | head -n 3)
     [ -z "$again" ] || wrong "asked for again after they were done: $again"
     line=$(wc -l <"$dir/served")
+    before=$(wc -l <"$dir/done")
     done_paths >"$dir/done"
+    # On a machine that is so busy that a launch brings nothing, the next one gets a little more.
+    [ "$(wc -l <"$dir/done")" -gt "$before" ] || ms=$((ms + 20))
 }
 
 each_file_is_whole()
@@ -123,5 +122,6 @@ done
 each_file_is_whole
 one_event_each
 asked=$(grep -c '^REQ' "$dir/served")
-echo "many: $files files, $kills kills every $ms ms, $asked requests, violations $broken"
+[ "$ms" = "${2:-200}" ] || echo "many: $ms ms in the end, since the machine is busy"
+echo "many: $files files, $kills kills every ${2:-200} ms, $asked requests, violations $broken"
 [ "$broken" = 0 ] && [ "$kills" -gt 0 ]
