@@ -416,7 +416,41 @@ static void test_faults_disk_full(void)
     run_all(SQLFAULT_FULL, "growing write and all later ones", 20);
 }
 
+/* SQLite may roll all back by itself in the middle: what comes after that must not be stored on its own. */
+static void test_faults_without_savepoint(void)
+{
+    struct dlm_store *s = journal_open(DLM_STORE_WRITE);
+    int lost = 0;
+
+    for (long n = 1; n <= 150; n++) {
+        int number = (int)n, r;
+        char text[16], was[16];
+
+        snprintf(text, sizeof(text), "%d", number);
+        snprintf(was, sizeof(was), "%d", number_of(s, "last"));
+        journal_begin(s);
+        CHECK_INT(dlm_store_setting_set(s, "first", text), 0);
+        sqlfault_set(SQLFAULT_MEMORY, n);
+        r = dlm_store_add(s, &(struct dlm_row){.url = text, .origin = text, .dir = text, .session = text}, NULL, 0, NULL, NULL,
+                          &(int64_t){0});
+        sqlfault_set(SQLFAULT_NONE, 0);
+        if (dlm_store_setting_set(s, "last", text) == 0) {
+            journal_commit(s);
+            continue;
+        }
+        lost++;
+        test_about("allocation %ld", n);
+        CHECK_INT(r, DLMGR_ENOMEM);
+        CHECK_INT(dlm_store_commit(s, NULL), DLMGR_ENOMEM);
+        CHECK_INT(number_of(s, "last"), atoi(was));
+        CHECK_INT(number_of(s, "first"), atoi(was));
+    }
+    CU_ASSERT(lost > 0);
+    journal_close(s);
+}
+
 static const struct test tests[] = {
+    TEST(test_faults_without_savepoint),
     TEST(test_faults_none),    TEST(test_faults_our_memory),  TEST(test_faults_sqlite_memory),
     TEST(test_faults_io_once), TEST(test_faults_io_for_good), TEST(test_faults_disk_full),
 };
