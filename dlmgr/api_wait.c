@@ -8,6 +8,7 @@
 #include "dlmgr/api.h"
 
 #include <poll.h>
+#include <time.h>
 
 enum { SLICE_MS = 300, IDS = 10000, RUN_POLL_MS = 500 };
 
@@ -36,23 +37,39 @@ static void waiter_put(struct dlmgr *h, struct dlm_client *c)
     dlm_client_close(old);
 }
 
-static int wait_call(struct dlmgr *h, json_t *params, json_t **ret_result, dlmgr_error *e)
+/* While the lock is held and nobody answers an owner is coming or going. */
+static int waiter_open(struct dlmgr *h, struct dlm_client **ret, dlmgr_error *e)
 {
-    struct dlm_client *c;
-    int r = 0;
+    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
+    int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
 
-    if (!params)
-        return dlm_no_memory(e);
-    if (h->engine)
-        return dlm_engine_call(h->engine, "wait", params, ret_result, e);
-    c = waiter_take(h);
-    if (!c)
-        r = dlm_client_open(h->home, &c, e);
+    for (;;) {
+        int r = dlm_client_open(h->home, ret, e);
+
+        if (r != DLMGR_ENOOWNER && r != DLMGR_ELINK && r != DLMGR_ECLOSED)
+            return r;
+        r = dlm_api_nobody(h, e);
+        if (r == DLMGR_ENOOWNER || dlm_clock_mono() >= until)
+            return r;
+        r = dlm_api_still(h, e);
+        if (r < 0)
+            return r;
+        nanosleep(&between, NULL);
+    }
+}
+
+/* *ret_again: the owner went meanwhile, so look who is there now. */
+static int wait_client(struct dlmgr *h, json_t *params, json_t **ret_result, bool *ret_again, dlmgr_error *e)
+{
+    struct dlm_client *c = waiter_take(h);
+    int r = c ? 0 : waiter_open(h, &c, e);
+
     if (r < 0) {
         json_decref(params);
-        return r == DLMGR_ENOOWNER ? dlm_api_nobody(h, e) : r;
+        return r;
     }
     r = dlm_client_call(c, "wait", params, DLM_API_ANSWER_MS, ret_result, e);
+    *ret_again = r == DLMGR_ELINK || r == DLMGR_ECLOSED;
     if (r == DLMGR_ETIMEDOUT)
         r = dlm_fail(e, DLMGR_ELINK, "the owner of %s does not answer", h->home->path);
     if (r == DLMGR_ELINK || r == DLMGR_ECLOSED)
@@ -62,14 +79,25 @@ static int wait_call(struct dlmgr *h, json_t *params, json_t **ret_result, dlmgr
     return r;
 }
 
+static int wait_call(struct dlmgr *h, json_t *params, json_t **ret_result, bool *ret_again, dlmgr_error *e)
+{
+    if (!params)
+        return dlm_no_memory(e);
+    if (h->engine)
+        return dlm_engine_call(h->engine, "wait", params, ret_result, e);
+    return wait_client(h, params, ret_result, ret_again, e);
+}
+
 /* One question; *ret_ended. */
 static int wait_slice(struct dlmgr *h, json_t *ids, int64_t slice, bool *ret_ended, dlmgr_error *e)
 {
     CLEANUP_JSON json_t *result = NULL;
-    int r = wait_call(h, json_pack("{s:o?, s:I}", "ids", json_deep_copy(ids), "timeout_ms", (json_int_t)slice), &result, e);
+    bool again = false;
+    int r = wait_call(h, json_pack("{s:o?, s:I}", "ids", json_deep_copy(ids), "timeout_ms", (json_int_t)slice), &result,
+                      &again, e);
 
     *ret_ended = r >= 0 && dlm_json_true(result, "ended");
-    return r;
+    return again ? 0 : r;
 }
 
 /* until: by dlm_clock_mono(); -1 none. */

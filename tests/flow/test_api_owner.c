@@ -440,6 +440,42 @@ static void test_run_ends_when_asked_to_stop(void)
     dlmgr_close(h);
 }
 
+/* The lock is taken some time before the door opens, and some time after the last owner's was shut. */
+static void *own_late(void *context)
+{
+    struct dlm_home *home = context;
+    dlmgr *h = NULL;
+
+    usleep(500000);
+    dlm_home_close(home);
+    if (open_as(DLMGR_OWN, &h, NULL) == 0)
+        usleep(1500000);
+    dlmgr_close(h);
+    return NULL;
+}
+
+static void test_waiting_begins_when_the_door_opens(void)
+{
+    dlmgr *h = open_mode(DLMGR_EITHER, DLMGR_PLACE_JOURNAL);
+    int64_t id = add(h, "http://127.0.0.1:9/x", 1), until = now_ms() + 5000;
+    struct dlm_home *home;
+    pthread_t thread;
+    dlmgr_error e;
+    int r;
+
+    CU_ASSERT_EQUAL_FATAL(dlm_home_open(dlmgr_home(h), false, false, &home, NULL), 0);
+    CHECK_INT(dlm_home_lock(home, NULL), 0);
+    CHECK_INT(pthread_create(&thread, NULL, own_late, home), 0);
+    do /* between the two it is free for a moment */
+        r = dlmgr_wait(h, &id, 1, 900, &e);
+    while (r == DLMGR_ENOOWNER && now_ms() < until);
+    CHECK_INT(r, DLMGR_ETIMEDOUT);
+    /* And when that owner goes, nobody is left to wait for. */
+    CHECK_INT(dlmgr_wait(h, &id, 1, 30000, &e), DLMGR_ENOOWNER);
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    dlmgr_close(h);
+}
+
 /* Held, and nobody answers: tried for six seconds, then the process is named. */
 static void test_an_owner_that_never_answers_is_named(void)
 {
@@ -543,6 +579,7 @@ static const struct test tests[] = {
     TEST(test_events_go_on_under_the_next_owner),
     TEST(test_stop_owner_returns_when_it_has_gone),
     TEST(test_run_ends_when_asked_to_stop),
+    TEST(test_waiting_begins_when_the_door_opens),
     TEST(test_an_owner_that_never_answers_is_named),
     TEST(test_waiting_in_a_client_holds_nobody_up),
     TEST(test_waiting_in_the_engine_holds_nobody_up),
