@@ -7,8 +7,12 @@
  * libcurl shape this:
  *
  *   - a timer of 0 ms must be armed and not called at once;
- *   - libcurl closes a socket right after CURL_POLL_REMOVE, so the uv_poll is stopped there and freed when libuv has closed it;
+ *   - a socket may be closed right after CURL_POLL_REMOVE, so its uv_poll is stopped no later than that;
  *   - cleaning up a handle calls back, so nothing is freed before curl_multi_cleanup() returned.
+ *
+ * Between two requests a connection is removed and added again, which costs seven system calls with libuv. So a connection's socket
+ * stays watched until it is closed, which we are told (CURLOPT_CLOSESOCKETFUNCTION); an event that nobody waits for stops
+ * the watching. Sockets of libcurl's own, such as its resolver's, are closed without a word and not kept.
  */
 #include "dlmgr/fetch.h"
 
@@ -19,12 +23,16 @@ struct watch {
     uv_poll_t poll;
     struct dlm_fetch *fetch;
     curl_socket_t socket;
+    int events;        /* what libuv looks for; 0: stopped */
+    bool wanted, kept; /* by libcurl just now; a connection's */
 };
 
 struct dlm_fetch {
     uv_loop_t *loop;
     CURLM *multi;
     uv_timer_t timer;
+    struct watch **watches; /* by socket */
+    size_t n_watches;
     CURL *kept[KEPT_MAX];
     size_t n_kept;
 };
@@ -71,11 +79,19 @@ static int on_set_timer(CURLM *multi, long ms, void *context)
     return 0;
 }
 
+/* ---- Sockets -------------------------------------------------------------------------------------- */
+
+static int watch_start(struct watch *w, int events);
+
 static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = container_of(poll, struct watch, poll);
     int what = status < 0 ? CURL_CSELECT_ERR : 0;
 
+    if (!w->wanted) {
+        watch_start(w, 0); /* a server closes a connection that rests */
+        return;
+    }
     if (events & UV_READABLE)
         what |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
@@ -83,50 +99,119 @@ static void on_event(uv_poll_t *poll, int status, int events)
     act(w->fetch, w->socket, what);
 }
 
+static int watch_start(struct watch *w, int events)
+{
+    int r = 0;
+
+    if (events == w->events)
+        return 0;
+    r = events ? uv_poll_start(&w->poll, events, on_event) : uv_poll_stop(&w->poll);
+    w->events = r == 0 ? events : 0;
+    return r;
+}
+
+/* One that nobody waits for does not keep the loop going. */
+static void watch_want(struct watch *w, bool wanted)
+{
+    w->wanted = wanted;
+    if (wanted)
+        uv_ref((uv_handle_t *)&w->poll);
+    else
+        uv_unref((uv_handle_t *)&w->poll);
+}
+
+static struct watch *watch_find(const struct dlm_fetch *f, curl_socket_t socket)
+{
+    return (size_t)socket < f->n_watches ? f->watches[socket] : NULL;
+}
+
+static bool watches_reserve(struct dlm_fetch *f, curl_socket_t socket)
+{
+    size_t n = MAX(f->n_watches, (size_t)64);
+    struct watch **more;
+
+    while (n <= (size_t)socket)
+        n *= 2;
+    if (n == f->n_watches)
+        return true;
+    more = dlm_realloc(f->watches, n * sizeof(*more));
+    if (!more)
+        return false;
+    memset(more + f->n_watches, 0, (n - f->n_watches) * sizeof(*more));
+    f->watches = more;
+    f->n_watches = n;
+    return true;
+}
+
+static struct watch *watch_new(struct dlm_fetch *f, curl_socket_t socket, bool kept)
+{
+    struct watch *w;
+
+    if (!watches_reserve(f, socket) || !(w = dlm_alloc(sizeof(*w))))
+        return NULL;
+    w->fetch = f;
+    w->socket = socket;
+    w->kept = kept;
+    if (uv_poll_init_socket(f->loop, &w->poll, socket) != 0) {
+        free(w);
+        return NULL;
+    }
+    return f->watches[socket] = w;
+}
+
 static void on_watch_closed(uv_handle_t *handle)
 {
     free(container_of((uv_poll_t *)handle, struct watch, poll));
 }
 
-static struct watch *watch_new(struct dlm_fetch *f, curl_socket_t socket)
+static void watch_drop(struct watch *w)
 {
-    struct watch *w = dlm_alloc(sizeof(*w));
-
-    if (!w)
-        return NULL;
-    w->fetch = f;
-    w->socket = socket;
-    if (uv_poll_init_socket(f->loop, &w->poll, socket) != 0) {
-        free(w);
-        return NULL;
-    }
-    curl_multi_assign(f->multi, socket, w);
-    return w;
+    w->fetch->watches[w->socket] = NULL;
+    watch_start(w, 0);
+    uv_close((uv_handle_t *)&w->poll, on_watch_closed);
 }
 
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *socket_context)
 {
     struct dlm_fetch *f = context;
-    struct watch *w = socket_context;
+    struct watch *w = watch_find(f, socket);
     int events = 0;
 
     (void)easy;
+    (void)socket_context;
     if (what == CURL_POLL_REMOVE) {
-        if (w) {
-            uv_poll_stop(&w->poll);
-            curl_multi_assign(f->multi, socket, NULL);
-            uv_close((uv_handle_t *)&w->poll, on_watch_closed);
-        }
+        if (w && w->kept)
+            watch_want(w, false);
+        else if (w)
+            watch_drop(w);
         return 0;
     }
-    if (!w && !(w = watch_new(f, socket)))
+    if (!w && !(w = watch_new(f, socket, false)))
         return -1; /* libcurl then fails the transfers of this socket */
     if (what & CURL_POLL_IN)
         events |= UV_READABLE;
     if (what & CURL_POLL_OUT)
         events |= UV_WRITABLE;
-    return uv_poll_start(&w->poll, events, on_event) == 0 ? 0 : -1;
+    watch_want(w, true);
+    return watch_start(w, events) == 0 ? 0 : -1;
 }
+
+static int on_opened(void *context, curl_socket_t socket, curlsocktype purpose)
+{
+    (void)purpose;
+    return watch_new(context, socket, true) ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
+}
+
+static int on_close(void *context, curl_socket_t socket)
+{
+    struct watch *w = watch_find(context, socket);
+
+    if (w)
+        watch_drop(w);
+    return close(socket);
+}
+
+/* ---- All of it ------------------------------------------------------------------------------------ */
 
 int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e)
 {
@@ -153,7 +238,9 @@ void dlm_fetch_stop(struct dlm_fetch *f)
         return;
     while (f->n_kept > 0)
         curl_easy_cleanup(f->kept[--f->n_kept]);
-    curl_multi_cleanup(TAKE_PTR(f->multi));
+    curl_multi_cleanup(TAKE_PTR(f->multi)); /* closes connections, which drops their watches */
+    free(TAKE_PTR(f->watches));
+    f->n_watches = 0;
     uv_close((uv_handle_t *)&f->timer, NULL);
 }
 
@@ -165,7 +252,7 @@ void dlm_fetch_free(struct dlm_fetch *f)
     free(f);
 }
 
-static void set_common(CURL *easy)
+static void set_common(const struct dlm_fetch *f, CURL *easy)
 {
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -178,6 +265,10 @@ static void set_common(CURL *easy)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 30000L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1024L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 60L);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_opened);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, f);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, f);
 }
 
 CURL *dlm_fetch_easy(struct dlm_fetch *f)
@@ -186,7 +277,7 @@ CURL *dlm_fetch_easy(struct dlm_fetch *f)
 
     if (easy) {
         curl_easy_reset(easy); /* options go; connections and TLS sessions belong to the multi handle and stay */
-        set_common(easy);
+        set_common(f, easy);
     }
     return easy;
 }

@@ -192,8 +192,8 @@ static void hand_over(struct dlm_journal *j)
         return;
     pthread_mutex_lock(&j->lock);
     list_append(&j->posted, &j->turn);
-    pthread_cond_signal(&j->wake);
     pthread_mutex_unlock(&j->lock);
+    pthread_cond_signal(&j->wake); /* it finds the lock free */
 }
 
 static void on_prepare(uv_prepare_t *prepare)

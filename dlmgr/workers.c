@@ -80,6 +80,19 @@ static struct dlm_job *next_job(struct dlm_workers *w)
     return job;
 }
 
+/* Whoever makes the list begin wakes the loop, which takes all of it, and which should find the lock free. */
+static void finish(struct dlm_workers *w, struct dlm_job *job)
+{
+    bool first = !w->finished.head;
+
+    queue_push(&w->finished, job);
+    if (!first)
+        return;
+    pthread_mutex_unlock(&w->lock);
+    uv_async_send(&w->async);
+    pthread_mutex_lock(&w->lock);
+}
+
 static void *worker_main(void *arg)
 {
     struct dlm_workers *w = arg;
@@ -96,8 +109,7 @@ static void *worker_main(void *arg)
                 w->heavy_running--;
                 pthread_cond_signal(&w->wake);
             }
-            queue_push(&w->finished, job);
-            uv_async_send(&w->async);
+            finish(w, job);
         } else if (w->stopping && !w->light.head && !w->heavy.head) {
             break;
         } else {
@@ -155,8 +167,8 @@ void dlm_workers_submit(struct dlm_workers *w, struct dlm_job *job)
 {
     pthread_mutex_lock(&w->lock);
     queue_push(job->heavy ? &w->heavy : &w->light, job);
-    pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->lock);
+    pthread_cond_signal(&w->wake); /* who wakes finds the lock free */
 }
 
 void dlm_workers_stop(struct dlm_workers *w)
