@@ -9,7 +9,7 @@
 # timeout: 1200
 set -u -o pipefail
 B=${B:-build}
-KILLS=${KILLS:-48}
+KILLS=${KILLS:-40}
 passed=0 failed=0
 [ "${1:-}" = "" ] || { [[ crash/test_crash == *"$1"* ]] || { echo "0 passed, 0 failed" && exit 0; }; }
 
@@ -21,7 +21,8 @@ if [ "${kills:-0}" -lt 300 ]; then
     failed=1
 fi
 while read -r name rest; do
-    case $rest in
+    case "$name $rest" in
+    all*) ;; # the sum
     *'violations 0') echo "ok $name" && passed=$((passed + 1)) ;;
     *violations*) echo "FAIL $name" && failed=$((failed + 1)) ;;
     esac
