@@ -188,10 +188,20 @@ void cli_print_raw(struct cli *cli, const char *text)
         stdout_check(cli, fputs(text, stdout) >= 0 && putchar('\n') != EOF);
 }
 
+/* Asked once: a list has many lines. */
+static bool on_terminal(void)
+{
+    static int known = -1;
+
+    if (known < 0)
+        known = isatty(STDOUT_FILENO);
+    return known;
+}
+
 void cli_print(struct cli *cli, const char *text)
 {
     size_t room = strlen(text) * 10 + 1;
-    FREES char *safe = isatty(STDOUT_FILENO) ? malloc(room) : NULL;
+    FREES char *safe = on_terminal() ? malloc(room) : NULL;
 
     cli_print_raw(cli, safe ? cli_text_safe(text, safe, room) : text);
 }
@@ -219,7 +229,7 @@ static bool colors(void)
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
 
     if (known < 0)
-        known = isatty(STDOUT_FILENO) && !(no && *no) && term && strcmp(term, "dumb") != 0;
+        known = on_terminal() && !(no && *no) && term && strcmp(term, "dumb") != 0;
     return known;
 }
 

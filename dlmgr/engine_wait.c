@@ -14,6 +14,7 @@
 struct dlm_waiter {
     struct dlm_engine *engine;
     struct dlm_selection sel;
+    size_t ended_to; /* of sel.ids: those before it had ended when they were looked at */
     dlm_reply_fn reply;
     void *context;
     int64_t until; /* mono ms; -1: for ever */
@@ -55,23 +56,28 @@ static int all_ended(struct dlm_store *s, bool *ret)
     return r;
 }
 
-static int these_ended(struct dlm_store *s, const struct dlm_selection *sel, bool *ret)
+static int has_ended(struct dlm_store *s, int64_t id, bool *ret)
 {
-    for (size_t i = 0; i < sel->n_ids; i++) {
-        struct dlm_row row = {0};
-        int r = dlm_store_get(s, sel->ids[i], &row);
-        bool ended = r == DLMGR_ENOTFOUND || dlm_state_ended(row.state);
+    struct dlm_row row = {0};
+    int r = dlm_store_get(s, id, &row);
 
-        dlm_row_clear(&row);
-        if (r < 0 && r != DLMGR_ENOTFOUND)
-            return r;
-        if (!ended) {
-            *ret = false;
-            return 0;
-        }
-    }
-    *ret = true;
-    return 0;
+    *ret = r == DLMGR_ENOTFOUND || dlm_state_ended(row.state);
+    dlm_row_clear(&row);
+    return r == DLMGR_ENOTFOUND ? 0 : r;
+}
+
+/* From the first that went on last time; when none does, from the beginning once more, since one may have been retried. */
+static int these_ended(struct dlm_store *s, struct dlm_waiter *w)
+{
+    size_t from = w->ended_to;
+    int r = 0;
+
+    for (w->ended = true; r == 0 && w->ended && w->ended_to < w->sel.n_ids; w->ended_to += w->ended)
+        r = has_ended(s, w->sel.ids[w->ended_to], &w->ended);
+    if (r < 0 || !w->ended || from == 0)
+        return r;
+    w->ended_to = 0;
+    return these_ended(s, w);
 }
 
 static void look_work(struct dlm_job *job)
@@ -80,7 +86,7 @@ static void look_work(struct dlm_job *job)
     struct dlm_engine *e = w->engine;
 
     pthread_mutex_lock(&e->reader_lock);
-    w->code = w->sel.ids ? these_ended(e->reader, &w->sel, &w->ended) : all_ended(e->reader, &w->ended);
+    w->code = w->sel.ids ? these_ended(e->reader, w) : all_ended(e->reader, &w->ended);
     pthread_mutex_unlock(&e->reader_lock);
 }
 

@@ -142,9 +142,13 @@ static bool write_bytes(struct dlm_transfer *t, const char *data, size_t len)
     return r == 0;
 }
 
+/* No more than can come, and not zeroed: most files are small and many. */
 static bool keep(struct dlm_transfer *t, const char *data, size_t len)
 {
-    if (!t->held && !(t->held = dlm_alloc(DLM_HELD_MAX)))
+    int64_t most = ours(t) && t->verdict.length >= 0 ? t->verdict.length : INT64_MAX;
+    size_t room = (size_t)MIN(most, (int64_t)DLM_HELD_MAX);
+
+    if (!t->held && !(t->held = dlm_realloc(NULL, room)))
         return false;
     memcpy(t->held + t->n_held, data, len);
     t->n_held += len;
@@ -242,6 +246,7 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
 
     t->judged = t->cut = t->waits = false;
     t->n_held = 0;
+    free(TAKE_PTR(t->held));
     t->trouble[0] = '\0';
     t->fetching.easy = easy = dlm_fetch_easy(t->env->fetch);
     if (!easy || set_range(t) < 0)
