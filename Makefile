@@ -45,23 +45,18 @@ endif
 
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_SRCS := $(wildcard dlmgr/*.c store/*.c)
-# The program, and the tests that need all of dlmgr.h, are linked from the day that the library opens its door.
-ENGINE := $(shell grep -lE '^int dlmgr_open\>' dlmgr/*.c)
-NEED_ENGINE := $(if $(ENGINE),,tests/unit/test_cli_text.c tests/lint/built.sh tests/cli/completion.sh \
-	tests/crash/test_crash.sh tests/crash/test_many.sh)
-BIN_SRCS := $(if $(ENGINE),$(wildcard cli/*.c daemon/*.c))
-TEST_SRCS := $(filter-out $(NEED_ENGINE),$(wildcard tests/*/*.c bench/*.c))
+BIN_SRCS := $(wildcard cli/*.c daemon/*.c)
+TEST_SRCS := $(wildcard tests/*/*.c bench/*.c)
 MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRCS)))
 TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS)) $(filter-out fixtures/server.c,$(wildcard fixtures/*.c))
 PROGS := $(patsubst tests/%.c,$(B)/%,$(filter tests/%,$(MAINS))) $(patsubst %.c,$(B)/%,$(filter bench/%,$(MAINS)))
 MAN := $(patsubst docs/man/%.scd,$(B)/man/%,$(wildcard docs/man/*.scd))
 # What `check` runs: every test_* program and every story. Sanitizers need only those that run our code.
 CODE_TESTS := $(foreach p,$(PROGS),$(if $(filter test_%,$(notdir $p)),$p)) \
-	$(filter-out $(NEED_ENGINE),$(wildcard tests/cli/*.sh $(if $(ENGINE),tests/cli/engine/*.sh) \
-		tests/crash/test_*.sh tests/embed/*.sh))
-TESTS ?= $(CODE_TESTS) $(filter-out $(NEED_ENGINE),$(wildcard tests/lint/*.sh))
+	$(wildcard tests/cli/*.sh tests/cli/engine/*.sh tests/crash/test_*.sh tests/embed/*.sh tests/flow/*.sh)
+TESTS ?= $(CODE_TESTS) $(wildcard tests/lint/*.sh)
 
-all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(if $(BIN_SRCS),$(B)/dlmgr) $(MAN)
+all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(B)/dlmgr $(MAN)
 tests: all $(B)/fixture-server $(PROGS)
 all tests:
 	@:
@@ -159,7 +154,7 @@ format:
 
 install: all
 	install -d $(addprefix $(DESTDIR),$(BINDIR) $(LIBDIR)/pkgconfig $(INCLUDEDIR) $(BASHCOMPDIR))
-	$(if $(BIN_SRCS),install -m 755 $(B)/dlmgr $(DESTDIR)$(BINDIR)/dlmgr)
+	install -m 755 $(B)/dlmgr $(DESTDIR)$(BINDIR)/dlmgr
 	install -m 644 $(B)/libdlmgr.so.0 $(B)/libdlmgr.a $(DESTDIR)$(LIBDIR)/
 	ln -sf libdlmgr.so.0 $(DESTDIR)$(LIBDIR)/libdlmgr.so
 	install -m 644 include/dlmgr.h $(DESTDIR)$(INCLUDEDIR)/dlmgr.h
