@@ -54,6 +54,22 @@ static int batch_find(struct batch *batch, dlmgr_error *error)
     return 0;
 }
 
+/* A message to the owner holds 4 MiB: of a list, which is added piece by piece anyway, each half is tried then. */
+static int add_some(const struct batch *batch, const dlmgr_request *requests, size_t n,
+                    int64_t *ret_ids, size_t *ret_bad, dlmgr_error *error)
+{
+    int r = dlmgr_add(batch->adding->handle, requests, n, ret_ids, ret_bad, error);
+
+    if (r != DLMGR_ELIMIT || n < 2 || !batch->adding->list.file)
+        return r;
+    r = add_some(batch, requests, n / 2, ret_ids, ret_bad, error);
+    if (r)
+        return r;
+    r = add_some(batch, requests + n / 2, n - n / 2, ret_ids + n / 2, ret_bad, error);
+    *ret_bad += n / 2;
+    return r;
+}
+
 /* Add those that were not found; requests move together, and ids go back to where they belong. */
 static int batch_add(struct batch *batch, size_t *ret_bad, dlmgr_error *error)
 {
@@ -69,7 +85,7 @@ static int batch_add(struct batch *batch, size_t *ret_bad, dlmgr_error *error)
         if (!batch->found[i])
             batch->requests[n++] = batch->requests[i];
     if (n)
-        r = dlmgr_add(batch->adding->handle, batch->requests, n, ids, &bad, error);
+        r = add_some(batch, batch->requests, n, ids, &bad, error);
     for (i = 0, seen = 0; i < batch->n; i++)
         if (!batch->found[i]) {
             if (r == 0)

@@ -43,6 +43,16 @@ test_a_long_list_arrives_whole()
     out_is 20000
 }
 
+# A thousand such lines are more than one message to an owner may be.
+test_long_lines_reach_an_owner()
+{
+    seq 1100 | sed "s#.*#http://127.0.0.1/$(printf '%05000d' 0)/&#" >list
+    expect 0 "$DLMGR" daemon start
+    expect 0 "$DLMGR" add --paused -i list
+    same "$(sha256sum <"$TMP/out")" "$(seq 1100 | sha256sum)"
+    expect 0 "$DLMGR" daemon stop
+}
+
 # A reader that leaves early is no error of a list.
 test_a_closed_stdout_ends_list_quietly()
 {
