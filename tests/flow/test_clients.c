@@ -432,7 +432,7 @@ static int waiting_client(int ready)
     begun = now_ms();
     r = dlmgr_wait(h, NULL, 0, 30000, &e);
     dlmgr_close(h);
-    return r != DLMGR_ELINK ? 2 : now_ms() - begun > 20000 ? 3 : 0;
+    return r != DLMGR_ENOOWNER ? 2 : now_ms() - begun > 20000 ? 3 : 0;
 }
 
 /* Who waits at a dead owner is told soon. */
