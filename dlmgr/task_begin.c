@@ -104,6 +104,8 @@ static void on_begun(struct dlm_op *op)
         return;
     t->ask_whole = false;
     t->restarts += t->begin.bump;
+    if (t->begin.bump && t->sink)
+        t->progress = -t->sink->bytes; /* to be where we were is no progress, or a server could make us begin for ever */
     t->recorded_source = (int)t->beginner->source;
     dlm_task_drop(t, t->beginner);
     create(t);

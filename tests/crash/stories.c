@@ -7,7 +7,7 @@
  *     large        one file over four connections
  *     slow         the same with time for checkpoints in between
  *     hand-over    each way to treat a file that stands there already
- *     retry        connections cut and reset, 503, a file that changes, one that cannot be continued
+ *     retry        connections cut and reset, 503, a file that changes, one that does so for ever, one that cannot be continued
  *     daemon       an owner with two clients, which add and list
  *     auto-start   add starts the daemon
  *     beside       one server stands still with more tasks than may be active, another does not
@@ -124,13 +124,14 @@ const struct story stories[] = {
             "/cut all:size=300k seed=1 etag=\"a\" ; cut=150k ; reset=100k ; close\n"
             "/busy all:size=20k seed=2 ; status=503 retry_after=0 times=2 ; close\n"
             "/drop all:size=200k seed=3 lastmod=start-90000 date=now-0 ; drop=rst ; cut=100k ; close\n"
-            "/change whole:size=300k seed=41 etag=\"a\" cut=150k ; size=300k seed=42 etag=\"b\" ; "
-            "range:size=300k seed=42 etag=\"b\"\n"
+            "/change whole:size=300k seed=41 etag=\"a\" cut=150k ; whole:size=300k seed=42 etag=\"b\" ; "
+            "range:size=300k seed=42 etag=\"b\" ifrange=ignore\n"
             "/blind all:size=150k seed=5 ; cut=100k ; close\n"
+            "/ever whole:size=200k seed=61 etag=\"a\" cut=100k ; range:size=200k seed=62 etag=\"b\" ifrange=ignore\n"
             "/gone status=404\n",
-        .list = "$U/cut\n  key=1\n$U/busy\n  key=2\n$U/drop\n  key=3\n$U/change\n  key=4\n$U/blind\n  key=5\n$U/gone\n  key=6\n",
+        .list = "$U/cut\n  key=1\n$U/busy\n  key=2\n$U/drop\n  key=3\n$U/change\n  key=4\n$U/blind\n  key=5\n$U/gone\n  key=6\n$U/ever\n  key=7\n",
         .steps = {{STEP_ALONE, "add -q --no-start --retry-wait 0.01 -d $D -i $L", 0},
-                  {STEP_ALONE, "run -q", 3}},
+                  {STEP_ALONE, "run -q", ANY_CODE}},
         .wants = {{.path = "/cut", .size = 307200, .seeds = {1}, .final = "cut", .state = "done"},
                   {.path = "/busy", .size = 20480, .seeds = {2}, .final = "busy", .state = "done"},
                   {.path = "/drop", .size = 204800, .seeds = {3}, .final = "drop", .state = "done"},
@@ -146,7 +147,12 @@ const struct story stories[] = {
                    .final = "blind",
                    .state = "done",
                    .restarts = true},
-                  {.path = "/gone", .size = 1, .seeds = {6}, .state = "failed"}},
+                  {.path = "/gone", .size = 1, .seeds = {6}, .state = "failed"},
+                  {.path = "/ever",
+                   .size = 204800,
+                   .seeds = {61, 62},
+                   .state = "failed",
+                   .restarts = true}},
     },
     {
         .name = "daemon",

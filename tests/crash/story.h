@@ -28,6 +28,8 @@ struct step {
     int code;          /* it ends with 0, or with this */
 };
 
+enum { ANY_CODE = -1 }; /* some task failed: which one is the first depends on the kills */
+
 enum { STORY_STEPS = 8, STORY_WANTS = 16, STORY_KEPT = 6 };
 
 struct story {
