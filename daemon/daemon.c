@@ -19,10 +19,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 500 };
+enum { TICK_MS = 500, OWNER_MS = 6000 };
 
 enum ending { END_ERROR, END_SIGNAL, END_ASKED, END_IDLE };
 
@@ -154,6 +155,24 @@ static bool left_behind(const struct daemon_config *config)
     return left;
 }
 
+/* Whoever changes a journal that nobody owns holds its lock for a moment and answers nobody: that is no owner. */
+static int open_own(const struct daemon_config *config, dlmgr **ret_handle, dlmgr_error *error)
+{
+    int64_t until = now_ms() + OWNER_MS;
+
+    for (;;) {
+        int r = dlmgr_open(DLMGR_OWN, &config->options, ret_handle, error), other;
+        dlmgr *owner = NULL;
+
+        if (r != DLMGR_EBUSY)
+            return r;
+        other = dlmgr_open(DLMGR_ATTACH, &config->options, &owner, NULL);
+        dlmgr_close(owner);
+        if (other != DLMGR_ENOOWNER || now_ms() >= until || signals_seen)
+            return r;
+    }
+}
+
 /* Own the home once, until something ends it. */
 static int own(const struct daemon_config *config, int *ready_fd, enum ending *ret_ending,
                dlmgr_error *error)
@@ -161,7 +180,7 @@ static int own(const struct daemon_config *config, int *ready_fd, enum ending *r
     sigset_t open_mask;
     dlmgr *handle;
     char pid[24];
-    int r = dlmgr_open(DLMGR_OWN, &config->options, &handle, error);
+    int r = open_own(config, &handle, error);
 
     if (r != 0)
         return r;
@@ -192,6 +211,7 @@ int daemon_run(const struct daemon_config *config, dlmgr_error *error)
     int ready_fd = config->ready_fd, r;
     bool again = false;
 
+    prctl(PR_SET_NAME, "dlmgr"); /* not "exe", as which it was executed */
     signals_catch();
     daemon_log_level(config->verbose ? DLMGR_LOG_DEBUG : DLMGR_LOG_INFO);
     mine.options.log = daemon_log;

@@ -8,7 +8,7 @@
  * its own, when it was. Its tasks have keys, so that after DLMGR_ELINK it asks the same again. In the end somebody opens the home and looks: all
  * that was acknowledged is there, each file is whole, each task has ended once.
  */
-#include "dlmgr.h"
+#include "dlmgr/home.h"
 #include "tests/lib/fixture.h"
 #include "tests/lib/test.h"
 
@@ -521,6 +521,58 @@ static void test_clients_take_over(void)
     look_at_all(CLIENTS);
 }
 
+/* ---- The daemon ---------------------------------------------------------------------------------------------- */
+
+static int run_daemon(const char *word)
+{
+    char program[600], option[400];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 20);
+    pid_t pid;
+
+    CU_ASSERT_FATAL(n > 0);
+    program[n] = '\0';
+    strcpy(strrchr(program, '/'), "/../dlmgr");
+    snprintf(option, sizeof(option), "--home=%s", home);
+    pid = fork();
+    if (pid == 0) {
+        execl(program, "dlmgr", option, "--quiet", "daemon", word, (char *)NULL);
+        _exit(127);
+    }
+    return ended(pid);
+}
+
+static int holder_main(int ready)
+{
+    struct dlm_home *h;
+
+    if (dlm_home_open(home, true, false, &h, NULL) || dlm_home_lock(h, NULL) || write(ready, "x", 1) != 1)
+        return 1;
+    usleep(500000);
+    return 0;
+}
+
+/* Somebody who changes the journal without an owner holds the lock for a moment, and is none: the daemon comes all the same. */
+static void test_a_daemon_waits_for_a_short_lock(void)
+{
+    dlmgr *h = NULL;
+    int ready[2];
+    pid_t holder;
+    char byte;
+
+    begin();
+    CU_ASSERT_FATAL(pipe(ready) == 0);
+    holder = child(holder_main, ready[1]);
+    CHECK_INT(read(ready[0], &byte, 1), 1);
+    CHECK_INT(run_daemon("start"), 0);
+    CHECK_INT(open_as(DLMGR_ATTACH, &h, NULL), 0);
+    dlmgr_close(h);
+    CHECK_INT(ended(holder), 0);
+    CHECK_INT(run_daemon("stop"), 0);
+    close(ready[0]);
+    close(ready[1]);
+    fx = fx_stop(fx);
+}
+
 /* ---- Threads ------------------------------------------------------------------------------------------------- */
 
 static struct client threads[CLIENTS];
@@ -585,7 +637,8 @@ static void test_clients_share_a_connection(void)
 
 static const struct test tests[] = {
     TEST(test_clients_at_once),        TEST(test_clients_survive_owners),   TEST(test_clients_waiting_are_told),
-    TEST(test_clients_take_over),      TEST(test_clients_share_an_engine),  TEST(test_clients_share_a_connection),
+    TEST(test_clients_take_over),      TEST(test_a_daemon_waits_for_a_short_lock),
+    TEST(test_clients_share_an_engine), TEST(test_clients_share_a_connection),
 };
 
 TEST_MAIN("clients", tests)

@@ -23,6 +23,7 @@ test_add_starts_a_daemon_that_lets_go_of_stdout()
     out_has '^running, pid [0-9]+'
     same "$(stat -c %a "$DLMGR_HOME/dlmgr.log")" 600
     same "$(readlink "/proc/$(daemon_pid)/cwd")" /
+    same "$(cat "/proc/$(daemon_pid)/comm")" dlmgr
     same "$(readlink "/proc/$(daemon_pid)/fd/1")" /dev/null
 }
 
