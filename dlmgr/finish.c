@@ -193,7 +193,7 @@ static int is_ours(const struct dlm_finish *f, const char *name, struct dlm_iden
         if (!f->digest || at.size != f->ident.size)
             return 0;
         fd = openat(f->dir->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        r = fd < 0 ? 0 : dlm_digest_check(fd, f->digest, found);
+        r = fd < 0 ? 0 : dlm_digest_check(fd, f->digest, NULL, found);
         if (r != 1)
             return r;
     }

@@ -15,6 +15,8 @@
 #include "dlmgr/names.h"
 #include "dlmgr/sink.h"
 
+#include <stdatomic.h>
+
 enum dlm_finish_result {
     DLM_FINISH_OK,
     DLM_FINISH_TAKEN,    /* move: somebody has the name by now: choose again */
@@ -32,6 +34,7 @@ struct dlm_finish {
     const char *name;       /* borrowed; the component that the file should have */
     const char *digest;     /* borrowed; "sha-256=hex" that must agree, or NULL */
     int on_exists, mask;
+    const atomic_bool *stop; /* true: verify() gives up, TROUBLE; NULL: never */
     int n;                           /* choose() begins with this numbered name, and leaves the number that it chose */
     bool same;                       /* choose: SAME found an equal file there; move() only unlinks the part */
     char chosen[DLM_NAME_SIZE];      /* by choose(); before look(): last component of the journal's path */
@@ -62,8 +65,8 @@ int dlm_finish_look(struct dlm_finish *f, bool *ret_moved);
 /* TROUBLE, with the text: "cannot VERB `dir/name`: why". err is -errno. */
 int dlm_finish_trouble(struct dlm_finish *f, int err, const char *verb, const char *name);
 
-/* Digest of an open file as "alg=hex", compared with `digest`: 1 equal, 0 not (*ret_found says what it is), or -errno. */
-int dlm_digest_check(int fd, const char *digest, char ret_found[160]);
+/* Digest of an open file as "alg=hex", compared with `digest`: 1 equal, 0 not (*ret_found says what it is), or -errno: -ECANCELED by *stop. */
+int dlm_digest_check(int fd, const char *digest, const atomic_bool *stop, char ret_found[160]);
 /* Do two open files have the same bytes: 1, 0, or -errno. */
 int dlm_same_bytes(int a, int b);
 

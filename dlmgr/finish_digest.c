@@ -37,7 +37,7 @@ static void md_free(EVP_MD_CTX **ctx)
 }
 
 /* The digest of all of fd: its length, or -errno. */
-static int digest_file(int fd, const EVP_MD *md, unsigned char out[EVP_MAX_MD_SIZE])
+static int digest_file(int fd, const EVP_MD *md, const atomic_bool *stop, unsigned char out[EVP_MAX_MD_SIZE])
 {
     CLEANUP_FREE unsigned char *buffer = dlm_alloc(PIECE);
     CLEANUP(md_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
@@ -52,6 +52,8 @@ static int digest_file(int fd, const EVP_MD *md, unsigned char out[EVP_MAX_MD_SI
     while ((n = dlm_pread_all(fd, buffer, PIECE, at)) > 0) {
         if (EVP_DigestUpdate(ctx, buffer, (size_t)n) != 1)
             return -EOPNOTSUPP;
+        if (stop && atomic_load(stop))
+            return -ECANCELED;
         at += n;
     }
     if (n < 0)
@@ -59,11 +61,11 @@ static int digest_file(int fd, const EVP_MD *md, unsigned char out[EVP_MAX_MD_SI
     return EVP_DigestFinal_ex(ctx, out, &len) == 1 ? (int)len : -EOPNOTSUPP;
 }
 
-int dlm_digest_check(int fd, const char *digest, char ret_found[160])
+int dlm_digest_check(int fd, const char *digest, const atomic_bool *stop, char ret_found[160])
 {
     const struct algorithm *alg = algorithm_of(digest);
     unsigned char value[EVP_MAX_MD_SIZE];
-    int len = alg ? digest_file(fd, alg->md(), value) : -EOPNOTSUPP;
+    int len = alg ? digest_file(fd, alg->md(), stop, value) : -EOPNOTSUPP;
     size_t prefix;
 
     if (len < 0)
@@ -113,7 +115,7 @@ int dlm_finish_verify(struct dlm_finish *f, int64_t total)
     }
     if (!f->digest)
         return DLM_FINISH_OK;
-    r = dlm_digest_check(f->fd, f->digest, found);
+    r = dlm_digest_check(f->fd, f->digest, f->stop, found);
     if (r < 0)
         return dlm_finish_trouble(f, r, "check", f->part);
     if (r == 1)

@@ -35,6 +35,9 @@ static int take_counted(struct dlm_sink *s, struct reader *r, const struct dlm_e
         const struct dlm_block_row *row = &x->rows[k];
         uint32_t crc;
 
+        if (x->stop && atomic_load(x->stop))
+            return DLMGR_ECLOSED;
+
         if ((int64_t)row->len > dlm_block_full(s->total, row->idx) || !block_crc(r, row->idx, row->len, &crc) ||
             crc != row->crc)
             continue;
@@ -146,7 +149,7 @@ int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total, const st
         r = dlm_fail_errno(e, DLMGR_EIO, part, "cannot sync `%s/%s`", dir->path, part);
     }
     if (r == 0 && (r = read_back(s, expect)) < 0)
-        dlm_fail(e, r, "no memory to read a part file back");
+        dlm_fail(e, r, r == DLMGR_ECLOSED ? "reading a part file back was broken off" : "no memory to read a part file back");
     if (r < 0) {
         dlm_sink_free(s);
         return r;

@@ -18,6 +18,8 @@
 #include "dlmgr/plan.h"
 #include "dlmgr/slots.h"
 
+#include <stdatomic.h>
+
 struct dlm_sink {
     struct dlm_dir *dir; /* a reference of its own */
     char *part;          /* its name in there */
@@ -45,6 +47,7 @@ struct dlm_expect {
     const struct dlm_hint *hints;
     size_t n_hints;
     int64_t generation;
+    const atomic_bool *stop; /* true: reading back gives up, DLMGR_ECLOSED; NULL: never */
 };
 
 /*

@@ -133,12 +133,13 @@ bool dlm_task_leaving(struct dlm_task *t)
 static void leave(struct dlm_task *t, const struct dlm_leave *l)
 {
     if (t->leave.wanted) {
-        free(l->error);
-        return;
+        free(l->error); /* the first reason wins */
+    } else {
+        t->leave = *l;
+        t->leave.wanted = true;
+        atomic_store(&t->give_up, true);
+        dlm_task_drop(t, NULL);
     }
-    t->leave = *l;
-    t->leave.wanted = true;
-    dlm_task_drop(t, NULL);
     dlm_task_leaving(t);
 }
 
@@ -203,7 +204,8 @@ static void open_work(struct dlm_job *job)
                                 .n_rows = t->n_blocks,
                                 .hints = t->hints,
                                 .n_hints = t->n_hints,
-                                .generation = t->row.generation};
+                                .generation = t->row.generation,
+                                .stop = &t->give_up};
 
     t->job_result = dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->job_error);
     if (t->job_result == 0)

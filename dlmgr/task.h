@@ -96,6 +96,7 @@ struct dlm_task {
     int job_result, count_result;
     dlmgr_error job_error;
     struct dlm_leave leave;
+    atomic_bool give_up; /* as leave.wanted, for workers in the middle of something long */
     void (*gone)(void *context); /* called when it is freed; for who halted it */
     void *gone_context;
 

@@ -38,6 +38,7 @@ static void prepare(struct dlm_task *t)
     t->finish.digest = t->row.digest;
     t->finish.on_exists = t->row.on_exists;
     t->finish.mask = t->row.mask;
+    t->finish.stop = &t->give_up;
     t->finish.n = n;
 }
 

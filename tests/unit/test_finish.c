@@ -431,6 +431,21 @@ static void test_a_digest_over_several_pieces(void)
     end();
 }
 
+/* Who closes does not wait for gigabytes to be hashed. */
+static void test_a_digest_can_be_given_up(void)
+{
+    atomic_bool stop = true;
+
+    begin(DLMGR_EXISTS_DEFAULT);
+    CHECK_INT(dlm_finish_sync(&f), DLM_FINISH_OK);
+    f.digest = "sha-256=ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    f.stop = &stop;
+    CHECK_INT(dlm_finish_verify(&f, 3), DLM_FINISH_TROUBLE);
+    atomic_store(&stop, false);
+    CHECK_INT(dlm_finish_verify(&f, 3), DLM_FINISH_OK);
+    end();
+}
+
 /* ---- SAME ------------------------------------------------------------------------------------- */
 
 static void test_an_equal_file_stays_and_the_part_goes(void)
@@ -732,6 +747,7 @@ static const struct test tests[] = {
     TEST(test_another_file_at_the_part_is_not_handed_over),
     TEST(test_length_and_digest),
     TEST(test_a_digest_over_several_pieces),
+    TEST(test_a_digest_can_be_given_up),
     TEST(test_an_equal_file_stays_and_the_part_goes),
     TEST(test_only_an_equal_and_durable_file_is_the_same),
     TEST(test_an_equal_file_is_found_again),

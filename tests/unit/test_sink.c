@@ -122,6 +122,26 @@ static void test_a_kill_costs_nothing_that_was_written(void)
     }
 }
 
+static void test_reading_back_can_be_given_up(void)
+{
+    atomic_bool stop = true;
+    struct dlm_expect x = {.generation = GENERATION, .stop = &stop};
+    struct dlm_sink *s = NULL;
+    struct left left;
+
+    begin();
+    left = leave(DLM_BLOCK, DLM_BLOCK);
+    x.rows = left.rows;
+    x.n_rows = left.n_rows;
+    CHECK_INT(dlm_sink_open(dir, "p", TOTAL, &x, &s, NULL), DLMGR_ECLOSED);
+    atomic_store(&stop, false);
+    CHECK_INT(dlm_sink_open(dir, "p", TOTAL, &x, &s, NULL), 0);
+    CHECK_INT(s->bytes, DLM_BLOCK);
+    dlm_sink_free(s);
+    free(left.rows);
+    end();
+}
+
 /* Without a hint only what the journal counts. */
 static void test_without_a_hint_the_journal_counts(void)
 {
@@ -461,6 +481,7 @@ static void test_memory_runs_out_while_reading_back(void)
 
 static const struct test tests[] = {
     {"a_kill_costs_nothing_that_was_written", test_a_kill_costs_nothing_that_was_written},
+    {"reading_back_can_be_given_up", test_reading_back_can_be_given_up},
     {"without_a_hint_the_journal_counts", test_without_a_hint_the_journal_counts},
     {"a_hint_that_does_not_fit_is_no_hint", test_a_hint_that_does_not_fit_is_no_hint},
     {"a_changed_part_is_noticed", test_a_changed_part_is_noticed},
