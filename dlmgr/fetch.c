@@ -12,9 +12,12 @@
  *
  * Between two requests a connection is removed and added again, which costs seven system calls with libuv. So a connection's socket
  * stays watched until it is closed, which we are told (CURLOPT_CLOSESOCKETFUNCTION); an event that nobody waits for stops
- * the watching. Sockets of libcurl's own, such as its resolver's, are closed without a word and not kept.
+ * the watching. Sockets of libcurl's own, such as its resolver's, and those that never connected are closed without a
+ * word: they are not kept, and a new socket with the number of such a one takes its place.
  */
 #include "dlmgr/fetch.h"
+
+#include <sys/socket.h>
 
 #define KEPT_MAX 64
 #define BUFFER_SIZE (512L * 1024) /* a third of the CPU that 16 KiB cost */
@@ -24,7 +27,9 @@ struct watch {
     struct dlm_fetch *fetch;
     curl_socket_t socket;
     int events;        /* what libuv looks for; 0: stopped */
-    bool wanted, kept; /* by libcurl just now; a connection's */
+    bool wanted;       /* by libcurl just now */
+    bool asked_for;    /* opened for a connection of ours */
+    bool connected;    /* has been: we shall be told when it is closed */
 };
 
 struct dlm_fetch {
@@ -143,7 +148,7 @@ static bool watches_reserve(struct dlm_fetch *f, curl_socket_t socket)
     return true;
 }
 
-static struct watch *watch_new(struct dlm_fetch *f, curl_socket_t socket, bool kept)
+static struct watch *watch_new(struct dlm_fetch *f, curl_socket_t socket, bool asked_for)
 {
     struct watch *w;
 
@@ -151,7 +156,7 @@ static struct watch *watch_new(struct dlm_fetch *f, curl_socket_t socket, bool k
         return NULL;
     w->fetch = f;
     w->socket = socket;
-    w->kept = kept;
+    w->asked_for = asked_for;
     if (uv_poll_init_socket(f->loop, &w->poll, socket) != 0) {
         free(w);
         return NULL;
@@ -171,6 +176,16 @@ static void watch_drop(struct watch *w)
     uv_close((uv_handle_t *)&w->poll, on_watch_closed);
 }
 
+static bool may_rest(struct watch *w)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    if (w->asked_for && !w->connected)
+        w->connected = getpeername(w->socket, (struct sockaddr *)&peer, &len) == 0;
+    return w->connected;
+}
+
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *socket_context)
 {
     struct dlm_fetch *f = context;
@@ -180,7 +195,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     (void)easy;
     (void)socket_context;
     if (what == CURL_POLL_REMOVE) {
-        if (w && w->kept)
+        if (w && may_rest(w))
             watch_want(w, false);
         else if (w)
             watch_drop(w);
@@ -196,10 +211,19 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     return watch_start(w, events) == 0 ? 0 : -1;
 }
 
+/* libcurl may not say again what it waits for when the number is one that it knows. */
 static int on_opened(void *context, curl_socket_t socket, curlsocktype purpose)
 {
+    struct watch *old = watch_find(context, socket), *w;
+    int events = old && old->wanted ? old->events : 0;
+
     (void)purpose;
-    return watch_new(context, socket, true) ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
+    if (old)
+        watch_drop(old);
+    w = watch_new(context, socket, true);
+    if (w && events)
+        watch_want(w, true);
+    return w && watch_start(w, events) == 0 ? CURL_SOCKOPT_OK : CURL_SOCKOPT_ERROR;
 }
 
 static int on_close(void *context, curl_socket_t socket)
@@ -239,6 +263,9 @@ void dlm_fetch_stop(struct dlm_fetch *f)
     while (f->n_kept > 0)
         curl_easy_cleanup(f->kept[--f->n_kept]);
     curl_multi_cleanup(TAKE_PTR(f->multi)); /* closes connections, which drops their watches */
+    for (size_t i = 0; i < f->n_watches; i++)
+        if (f->watches[i])
+            watch_drop(f->watches[i]);
     free(TAKE_PTR(f->watches));
     f->n_watches = 0;
     uv_close((uv_handle_t *)&f->timer, NULL);

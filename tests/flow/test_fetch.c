@@ -181,11 +181,35 @@ static void test_trouble_comes_as_a_code(void)
     end();
 }
 
+/* libcurl closes a socket that never connected without a word, and the next one has its number. */
+static void test_numbers_of_sockets_come_again(void)
+{
+    struct get refused = {.left = 9}, both = {.left = 3};
+
+    begin();
+    refused.url = dlm_strdup("http://127.0.0.1:1/");
+    get_start(&refused);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CU_ASSERT_EQUAL(refused.ends, 10);
+    CU_ASSERT_EQUAL(refused.code, CURLE_COULDNT_CONNECT);
+    both.url = fx_url(fx, "/f/x?size=300000&seed=7&close");
+    memcpy(strstr(both.url, "127.0.0.1"), "localhost", 9); /* ::1 first, where nobody listens */
+    get_start(&both);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CU_ASSERT_EQUAL(both.ends, 4);
+    CU_ASSERT_EQUAL(both.code, CURLE_OK);
+    CU_ASSERT_EQUAL(both.wrong, 0);
+    free(refused.url);
+    free(both.url);
+    end();
+}
+
 static const struct test tests[] = {
     {"many_requests_share_connections", test_many_requests_share_connections},
     {"a_paused_one_goes_on_whole", test_a_paused_one_goes_on_whole},
     {"a_removed_one_is_not_told_of", test_a_removed_one_is_not_told_of},
     {"trouble_comes_as_a_code", test_trouble_comes_as_a_code},
+    {"numbers_of_sockets_come_again", test_numbers_of_sockets_come_again},
 };
 
 TEST_MAIN("fetch", tests)
