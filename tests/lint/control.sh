@@ -1,6 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
+# shellcheck disable=SC2016 # backquotes of Markdown
+#
 # control.sh - docs/control.md describes each method that there is, each member of a request, and nothing else.
 . tests/lib/story.sh
 

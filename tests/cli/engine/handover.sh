@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # handover.sh - what becomes of the names that are taken, of wrong digests, of modes, and of a kill at any time.
+# shellcheck disable=SC2119 # which takes options of the server, not ours
 . tests/lib/story.sh
 
 Q='size=300k&seed=5'
