@@ -337,7 +337,7 @@ static void check_connection(struct run *t, const char *about)
 
 static long step(long n)
 {
-    return getenv("DLM_TEST_ALL") || n < 100 ? n + 1 : n + 1 + n / 40;
+    return getenv("DLM_TEST_ALL") || n < 60 ? n + 1 : n + 1 + n / 25;
 }
 
 static void run_all(enum sqlfault_kind kind, const char *name, long at_least)
