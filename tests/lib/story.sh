@@ -136,6 +136,7 @@ end_process() # PID: asked politely, then not
 # ---- The fixture server -------------------------------------------------------------------------------
 
 # Sets FIXTURE_PORT, FIXTURE_URL, FIXTURE_PID and FIXTURE_LOG (what it received). Its first line says the port.
+# shellcheck disable=SC2120
 fixture_start() # [ARG...]
 {
     FIXTURE_LOG=$TMP/fixture.log

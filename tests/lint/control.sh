@@ -26,6 +26,7 @@ test_each_member_of_a_request_is_described()
 {
     sed -n '/^static const struct field fields/,/^};/s/^    {"\([a-z_]*\)".*/\1/p' "$ROOT/dlmgr/fields.c" | sort -u >fields
     check [ "$(wc -l <fields)" -gt 20 ]
+    # shellcheck disable=SC2016
     sed -n '/^### add/,/^### act/s/^| \(`[^|]*\) |.*/\1/p' "$ROOT/docs/control.md" | grep -o '`[a-z_]*`' | tr -d '`' | sort -u >rows
     same "$(diff fields rows)" "" "fields and rows"
 }
