@@ -6,7 +6,7 @@
  *     crash --at N [--again-at N] [--cut] [--keep] STORY                     one telling, to look at
  *
  * Each story is first told without a kill, which counts its calls; then with a kill before call 1, 2, 3 and so on
- * (--kills: only so many, spread evenly). In each EACHth telling (0: in none) a second kill falls into the recovery, and in each EACHth
+ * (--kills: only so many, spread evenly; of a slow story a part). In each EACHth telling (0: in none) a second kill falls into the recovery, and in each EACHth
  * the power goes with the first kill. -j tells so many at once. One line a story, one for all; exit code 1 when a promise was broken.
  * A story with more than three broken tellings is left, since more would say the same.
  */
@@ -81,9 +81,10 @@ static void tell_some(const struct story *story, const struct options *o, long c
 static void tell_side_by_side(const struct story *story, const struct options *o, long calls,
                               struct sum *sums)
 {
-    long wanted = story->slow ? o->kills / 4 : o->kills;
-    long n = o->kills && wanted < calls ? wanted : calls;
+    long wanted = o->kills ? o->kills : calls;
+    long n = story->slow ? MAX(wanted / (o->kills ? 4 : 8), 1) : wanted;
 
+    n = MIN(n, calls);
     fflush(stdout);
     for (int j = 0; j < o->jobs; j++)
         if (fork() == 0) {

@@ -4,7 +4,7 @@
 # crash.sh - `make crash`: every story, killed before every call that it makes, and the sum of it.
 #
 # A second kill falls into every second recovery, and in every third telling the power goes with the first kill. The
-# slow stories run as often as the others here. It fails when a promise was broken, and also when there were
+# stories that take seconds are killed at every eighth call. It fails when a promise was broken, and also when there were
 # fewer kills than it claims to make. A story that found something leaves its directory and says where.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
