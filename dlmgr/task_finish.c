@@ -3,7 +3,7 @@
  * task_finish.c - from a whole part to a file at its name, step by step with the journal: see finish.h and task.h.
  *
  *     job  sync [verify when that is short] choose
- *     op   verifying, committing with the path                  or, with a digest of a large file:
+ *     op   committing with the path                             or, with a digest of a large file:
  *     job  move                                                 op count + verifying, job verify + choose, op committing
  *     op   done
  *
@@ -155,13 +155,10 @@ static void on_moved(struct dlm_job *job)
 static int commit_work(struct dlm_store *s, struct dlm_op *op)
 {
     struct dlm_task *t = container_of(op, struct dlm_task, op);
-    struct dlm_move m = {.id = t->row.id, .to = DLMGR_VERIFYING, .bytes = -1, .total = t->finish.ident.size, .attempts = t->attempts};
-    int r = t->row.state == DLMGR_RUNNING ? dlm_store_move(s, &m, NULL) : 0;
+    struct dlm_move m = {.id = t->row.id, .to = DLMGR_COMMITTING, .path = t->finish.path, .ident = &t->finish.ident,
+                         .bytes = -1, .total = t->finish.ident.size, .attempts = t->attempts};
 
-    m.to = DLMGR_COMMITTING;
-    m.path = t->finish.path;
-    m.ident = &t->finish.ident;
-    return r < 0 ? r : dlm_store_move(s, &m, NULL);
+    return dlm_store_move(s, &m, NULL);
 }
 
 static void on_committing(struct dlm_op *op)

@@ -5,6 +5,7 @@
  * One row a state: its name, the event that entering it writes, whether it has ended, and the set of states
  * that may follow. Adding a state is adding a row. The reasons behind the less obvious sets:
  *
+ *     running     may skip verifying, which is told only when there is something to verify that takes time.
  *     committing  must end in what really happened to the file, so nobody may pause or cancel it: the rename
  *                 may have taken place already. It may follow itself, when the chosen name turned out to
  *                 be taken by a stranger and another one is recorded.
@@ -27,7 +28,7 @@ static const struct {
     [DLMGR_QUEUED] = {.name = "queued",
                       .next = BIT(DLMGR_RUNNING) | BIT(DLMGR_WAITING) | BIT(DLMGR_PAUSED) |
                               BIT(DLMGR_CANCELLED)},
-    [DLMGR_RUNNING] = {.name = "running", .next = BIT(DLMGR_VERIFYING) | FALL_BACK},
+    [DLMGR_RUNNING] = {.name = "running", .next = BIT(DLMGR_VERIFYING) | BIT(DLMGR_COMMITTING) | FALL_BACK},
     [DLMGR_VERIFYING] = {.name = "verifying", .next = BIT(DLMGR_COMMITTING) | FALL_BACK},
     [DLMGR_COMMITTING] = {.name = "committing",
                           .next = BIT(DLMGR_COMMITTING) | BIT(DLMGR_DONE) | BIT(DLMGR_QUEUED) |

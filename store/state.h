@@ -2,7 +2,7 @@
 /*
  * state.h - the states of a task and which may follow which: one table, pure.
  *
- *     queued -> running -> verifying -> committing -> done
+ *     queued -> running (-> verifying) -> committing -> done
  *        ^        |  ^ \_______ any of these may fall back to queued, waiting, paused, failed, cancelled
  *        |        v
  *     waiting  paused          ended: done, failed, cancelled (retry leads back to queued, never from done)
