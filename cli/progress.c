@@ -139,7 +139,7 @@ static void draw_lines(struct progress *progress, const dlmgr_list *tasks, int64
         return;
     ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
     columns = size.ws_col > 1 ? size.ws_col - 1u : 79;
-    rows = size.ws_row > 3 ? size.ws_row - 2 : 1;
+    rows = size.ws_row > 3 ? size.ws_row - 2 : size.ws_row ? 1 : 22; /* 0: not told */
     if (progress->drawn)
         fprintf(to, "\033[%dA", progress->drawn);
     lines = lines_put(to, tasks, true, columns, rows);
