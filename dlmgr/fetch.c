@@ -292,6 +292,7 @@ static void set_common(const struct dlm_fetch *f, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 30000L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1024L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 60L);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* or a dead name server holds up whoever ends a request: it is a thread's getaddrinfo() */
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_opened);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, f);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
