@@ -213,7 +213,9 @@ int cli_adding_add(struct cli *cli, struct adding *adding)
         cli_arena_free(&batch.arena);
     }
     if (code == 0 && adding->list.file) {
-        batch_init(&batch, cli, adding, BATCH);
+        /* An owner has other things to commit as well; alone, each batch is an opening of the journal. */
+        batch_init(&batch, cli, adding,
+                   dlmgr_place_of(adding->handle) == DLMGR_PLACE_JOURNAL ? BATCH_ALONE : BATCH);
         code = cli_list_read(cli, &adding->list, &cli->args.add, &batch.arena, batch_put, &batch);
         code = code ? code : batch_end(&batch);
         cli_arena_free(&batch.arena);

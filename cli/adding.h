@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { BATCH = 1000 };
+enum { BATCH = 1000, BATCH_ALONE = 5000 };
 
 struct entry {
     struct add_options add;
