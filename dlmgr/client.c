@@ -27,7 +27,8 @@ struct dlm_client {
 
 static int gone(dlmgr_error *e, const char *what)
 {
-    return dlm_fail(e, DLMGR_ELINK, "the owner of the home %s; look with `dlmgr daemon status`", what);
+    return dlm_fail(e, DLMGR_ELINK, "the owner of the home %s; look with `dlmgr daemon status`",
+                    what);
 }
 
 /* ---- Bytes -------------------------------------------------------------------------------------- */
@@ -58,7 +59,8 @@ static int receive(struct dlm_client *c, int flags, dlmgr_error *e)
 }
 
 /* Until the socket has one of the events; DLMGR_ETIMEDOUT at `until` (mono ms; -1 never). */
-static int wait_for(struct dlm_client *c, short events, int64_t until, short *ret_events, dlmgr_error *e)
+static int wait_for(struct dlm_client *c, short events, int64_t until, short *ret_events,
+                    dlmgr_error *e)
 {
     struct pollfd p = {.fd = c->fd, .events = events};
 
@@ -79,7 +81,8 @@ static int wait_for(struct dlm_client *c, short events, int64_t until, short *re
 }
 
 /* What comes meanwhile is taken in, since an owner reads nothing from a client that does not read. */
-static int send_some(struct dlm_client *c, const char *data, size_t len, int64_t until, size_t *ret_sent, dlmgr_error *e)
+static int send_some(struct dlm_client *c, const char *data, size_t len, int64_t until,
+                     size_t *ret_sent, dlmgr_error *e)
 {
     ssize_t n = send(c->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     short events = 0;
@@ -94,7 +97,8 @@ static int send_some(struct dlm_client *c, const char *data, size_t len, int64_t
     return r == 0 && (events & POLLIN) ? MIN(receive(c, MSG_DONTWAIT, e), 0) : r;
 }
 
-static int send_all(struct dlm_client *c, const char *data, size_t len, int64_t until, dlmgr_error *e)
+static int send_all(struct dlm_client *c, const char *data, size_t len, int64_t until,
+                    dlmgr_error *e)
 {
     size_t sent = 0;
     int r = 0;
@@ -123,7 +127,8 @@ static int next_line(struct dlm_client *c, json_t **ret, dlmgr_error *e)
     c->len -= len + 1;
     c->scanned = 0;
     if (!message)
-        return dlm_fail(e, DLMGR_EPROTO, "the owner's answer is not JSON: is that another version of dlmgr? stop it and start it anew");
+        return dlm_fail(e, DLMGR_EPROTO,
+                        "the owner's answer is not JSON: is that another version of dlmgr? stop it and start it anew");
     *ret = message;
     return 1;
 }
@@ -131,7 +136,8 @@ static int next_line(struct dlm_client *c, json_t **ret, dlmgr_error *e)
 /* ---- Messages ------------------------------------------------------------------------------------- */
 
 /* Is it the answer to this call? Then 1 with the result, or its error. */
-static int read_message(struct dlm_client *c, const json_t *message, int64_t id, json_t **ret_result, dlmgr_error *e)
+static int read_message(struct dlm_client *c, const json_t *message, int64_t id,
+                        json_t **ret_result, dlmgr_error *e)
 {
     const json_t *error = json_object_get(message, "error");
     const char *method = dlm_json_string(message, "method");
@@ -151,7 +157,8 @@ static int read_message(struct dlm_client *c, const json_t *message, int64_t id,
     return 1;
 }
 
-static int wait_answer(struct dlm_client *c, int64_t id, int64_t until, json_t **ret_result, dlmgr_error *e)
+static int wait_answer(struct dlm_client *c, int64_t id, int64_t until, json_t **ret_result,
+                       dlmgr_error *e)
 {
     for (;;) {
         json_t *message = NULL;
@@ -174,8 +181,8 @@ static int wait_answer(struct dlm_client *c, int64_t id, int64_t until, json_t *
     }
 }
 
-int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, int64_t timeout_ms, json_t **ret_result,
-                    dlmgr_error *e)
+int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, int64_t timeout_ms,
+                    json_t **ret_result, dlmgr_error *e)
 {
     int64_t id = ++c->last_id, until = timeout_ms < 0 ? -1 : dlm_clock_mono() + timeout_ms;
     CLEANUP_FREE char *line = dlm_rpc_call(id, method, params);
@@ -185,7 +192,9 @@ int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, in
     if (!line)
         return dlm_no_memory(e);
     if (strlen(line) > DLM_RPC_LINE_MAX)
-        return dlm_fail(e, DLMGR_ELIMIT, "a request of %zu bytes: at most 4 MiB fit into one; ask for less at once", strlen(line));
+        return dlm_fail(e, DLMGR_ELIMIT,
+                        "a request of %zu bytes: at most 4 MiB fit into one; ask for less at once",
+                        strlen(line));
     r = send_all(c, line, strlen(line), until, e);
     return r < 0 ? r : wait_answer(c, id, until, ret_result, e);
 }
@@ -234,8 +243,11 @@ static int connect_to(const struct dlm_home *home, dlmgr_error *e)
         if (errno == EINTR)
             continue;
         if (errno == ENOENT || errno == ECONNREFUSED)
-            return dlm_fail(e, DLMGR_ENOOWNER, "nobody owns the home `%s`; start one with `dlmgr daemon start`", home->path);
-        return dlm_fail_errno(e, DLMGR_ELINK, "control.sock", "cannot connect to `%s/control.sock`", home->path);
+            return dlm_fail(e, DLMGR_ENOOWNER,
+                            "nobody owns the home `%s`; start one with `dlmgr daemon start`",
+                            home->path);
+        return dlm_fail_errno(e, DLMGR_ELINK, "control.sock", "cannot connect to `%s/control.sock`",
+                              home->path);
     }
     return TAKE_FD(fd);
 }
@@ -243,15 +255,18 @@ static int connect_to(const struct dlm_home *home, dlmgr_error *e)
 static int say_hello(struct dlm_client *c, dlmgr_error *e)
 {
     CLEANUP_JSON json_t *answer = NULL;
-    int r = dlm_client_call(c, "hello", json_pack("{s:i}", "protocol", DLM_RPC_PROTOCOL), HELLO_MS, &answer, e);
+    int r = dlm_client_call(c, "hello", json_pack("{s:i}", "protocol", DLM_RPC_PROTOCOL), HELLO_MS,
+                            &answer, e);
     int64_t theirs = dlm_json_int(answer, "protocol", 0);
 
     if (r < 0)
         return r == DLMGR_ETIMEDOUT ? gone(e, "does not answer") : r;
     if (theirs == DLM_RPC_PROTOCOL)
         return 0;
-    return dlm_fail(e, DLMGR_EPROTO, "the owner speaks protocol %lld and this program %d: upgrade %s", (long long)theirs,
-                    DLM_RPC_PROTOCOL, theirs < DLM_RPC_PROTOCOL ? "and restart the owner" : "this program");
+    return dlm_fail(e, DLMGR_EPROTO,
+                    "the owner speaks protocol %lld and this program %d: upgrade %s",
+                    (long long)theirs, DLM_RPC_PROTOCOL,
+                    theirs < DLM_RPC_PROTOCOL ? "and restart the owner" : "this program");
 }
 
 int dlm_client_open(const struct dlm_home *home, struct dlm_client **ret, dlmgr_error *e)

@@ -32,7 +32,8 @@ struct conn {
     struct dlm_buf in, out, sending;
     size_t used, scanned; /* of in: handled; known to hold no newline */
     int owed;
-    bool writing, reading, busy, subscribed, news, last, closing, closed; /* last: close once all is sent */
+    bool writing, reading, busy, subscribed, news, last, closing,
+        closed; /* last: close once all is sent */
     struct conn *next;
 };
 
@@ -206,11 +207,14 @@ static void hello(struct conn *c, const struct dlm_rpc_request *q)
     dlmgr_error e = {0};
 
     if (theirs != DLM_RPC_PROTOCOL) {
-        dlm_fail(&e, DLMGR_EPROTO, "the owner (dlmgr %s) speaks protocol %d, this program %lld: upgrade %s", dlmgr_version(),
-                 DLM_RPC_PROTOCOL, (long long)theirs, theirs < DLM_RPC_PROTOCOL ? "this program" : "and restart the owner");
+        dlm_fail(&e, DLMGR_EPROTO,
+                 "the owner (dlmgr %s) speaks protocol %d, this program %lld: upgrade %s",
+                 dlmgr_version(), DLM_RPC_PROTOCOL, (long long)theirs,
+                 theirs < DLM_RPC_PROTOCOL ? "this program" : "and restart the owner");
         return say(c, dlm_rpc_error(q->id, DLMGR_EPROTO, e.text, &e));
     }
-    result = json_pack("{s:i, s:s, s:i}", "protocol", DLM_RPC_PROTOCOL, "version", dlmgr_version(), "pid", (int)getpid());
+    result = json_pack("{s:i, s:s, s:i}", "protocol", DLM_RPC_PROTOCOL, "version", dlmgr_version(),
+                       "pid", (int)getpid());
     say(c, result ? dlm_rpc_result(q->id, result) : NULL);
 }
 
@@ -236,7 +240,8 @@ static void ask_host(struct conn *c, const struct dlm_rpc_request *q)
     owed->conn = c;
     owed->id = json_incref(q->id);
     c->owed++;
-    host->request(host->context, method->name, q->params ? json_incref(q->params) : NULL, on_reply, owed);
+    host->request(host->context, method->name, q->params ? json_incref(q->params) : NULL, on_reply,
+                  owed);
 }
 
 static void handle_line(struct conn *c, const char *line, size_t len)
@@ -260,7 +265,8 @@ static void handle_line(struct conn *c, const char *line, size_t len)
 
 static bool may_read(const struct conn *c)
 {
-    return !c->closing && !c->last && !c->door->stopping && c->owed < OWED_MAX && c->out.len + c->sending.len < UNSENT_MAX;
+    return !c->closing && !c->last && !c->door->stopping && c->owed < OWED_MAX &&
+           c->out.len + c->sending.len < UNSENT_MAX;
 }
 
 static void handle_lines(struct conn *c)
@@ -298,7 +304,8 @@ static bool still_listens(const struct conn *c)
 {
     struct pollfd p = {.events = POLLIN};
 
-    return uv_fileno((const uv_handle_t *)&c->pipe, &p.fd) == 0 && poll(&p, 1, 0) == 1 && !(p.revents & (POLLHUP | POLLERR));
+    return uv_fileno((const uv_handle_t *)&c->pipe, &p.fd) == 0 && poll(&p, 1, 0) == 1 &&
+           !(p.revents & (POLLHUP | POLLERR));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -348,7 +355,8 @@ static bool is_allowed(const struct conn *c)
     socklen_t len = sizeof(peer);
     int fd;
 
-    if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) != 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+    if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return false;
     return peer.uid == 0 || peer.uid == c->door->home_uid;
 }
@@ -368,7 +376,8 @@ static void accept_one(struct dlm_control *d)
     uv_pipe_init(d->host->loop, &c->pipe, 0);
     c->next = d->conns;
     d->conns = c;
-    if (uv_accept((uv_stream_t *)&d->listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) || d->stopping)
+    if (uv_accept((uv_stream_t *)&d->listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) ||
+        d->stopping)
         conn_close(c);
     else
         conn_read(c);
@@ -393,11 +402,14 @@ static int make_room(const struct dlm_home *home, dlmgr_error *e)
     struct stat st;
 
     if (fstatat(home->fd, SOCKET, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot look at `%s/" SOCKET "`", home->path);
+        return errno == ENOENT ? 0
+                               : dlm_fail_errno(e, DLMGR_EHOME, SOCKET,
+                                                "cannot look at `%s/" SOCKET "`", home->path);
     if (!S_ISSOCK(st.st_mode))
         return dlm_fail(e, DLMGR_EHOME, "`%s/" SOCKET "` is not a socket: move it away", home->path);
     if (unlinkat(home->fd, SOCKET, 0) < 0 && errno != ENOENT)
-        return dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot remove the old `%s/" SOCKET "`", home->path);
+        return dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot remove the old `%s/" SOCKET "`",
+                              home->path);
     return 0;
 }
 
@@ -411,7 +423,8 @@ static int bind_socket(const struct dlm_home *home, dlmgr_error *e)
         return r;
     snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" SOCKET, home->fd);
     /* Nobody can connect before listen(), so the mode is right in time, whatever the umask. */
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || fchmodat(home->fd, SOCKET, 0600, 0) < 0)
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+        fchmodat(home->fd, SOCKET, 0600, 0) < 0)
         return dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot make `%s/" SOCKET "`", home->path);
     return TAKE_FD(fd);
 }
@@ -429,7 +442,9 @@ int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **
 
     if (!d)
         return dlm_no_memory(e);
-    fd = fstat(host->home->fd, &st) < 0 ? dlm_fail_errno(e, DLMGR_EHOME, NULL, "cannot look at the home") : bind_socket(host->home, e);
+    fd = fstat(host->home->fd, &st) < 0
+             ? dlm_fail_errno(e, DLMGR_EHOME, NULL, "cannot look at the home")
+             : bind_socket(host->home, e);
     if (fd < 0) {
         free(d);
         return fd;
@@ -448,7 +463,8 @@ int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **
         d->stopped = nobody;
         maybe_stopped(d);
         unlinkat(host->home->fd, SOCKET, 0);
-        return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" SOCKET "`: %s", host->home->path, uv_strerror(r));
+        return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" SOCKET "`: %s", host->home->path,
+                        uv_strerror(r));
     }
     *ret = d;
     return 0;

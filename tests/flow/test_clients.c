@@ -175,7 +175,8 @@ static int client_add(struct client *c)
     for (int i = 0; i < n; i++) {
         int k = c->added + i;
 
-        urls[i] = fx_url(fx, "/c%d/%d?size=%lld&seed=%d", c->number, k, (long long)size_of(c->number, k), k + 1);
+        urls[i] = fx_url(fx, "/c%d/%d?size=%lld&seed=%d", c->number, k,
+                         (long long)size_of(c->number, k), k + 1);
         snprintf(keys[i], sizeof(keys[i]), "c%d-%d", c->number, k);
         snprintf(outs[i], sizeof(outs[i]), "c%d-%d.bin", c->number, k);
         dlmgr_request_init(&requests[i]);
@@ -210,7 +211,8 @@ static int client_list(struct client *c)
     if (r < 0)
         return complain(c, "query", r, &e);
     if (dlmgr_list_count(list) != (size_t)c->added) {
-        fprintf(stderr, "client %d sees %zu of %d tasks\n", c->number, dlmgr_list_count(list), c->added);
+        fprintf(stderr, "client %d sees %zu of %d tasks\n", c->number, dlmgr_list_count(list),
+                c->added);
         r = 1;
     }
     dlmgr_list_free(list);
@@ -235,7 +237,9 @@ static int client_wait(struct client *c)
     dlmgr_error e = {0};
     int r = dlmgr_wait(c->handle, &c->ids[rand_r(&c->seed) % c->added], 1, 20, &e);
 
-    return r == 0 || r == DLMGR_ETIMEDOUT || (r == DLMGR_ENOOWNER && c->may_lose) ? 0 : complain(c, "wait", r, &e);
+    return r == 0 || r == DLMGR_ETIMEDOUT || (r == DLMGR_ENOOWNER && c->may_lose)
+               ? 0
+               : complain(c, "wait", r, &e);
 }
 
 static int client_rest(struct client *c)
@@ -263,7 +267,8 @@ static int client_finish(struct client *c)
 
 static int client_run(int number, bool may_lose)
 {
-    static int (*const ops[])(struct client *) = {client_add, client_list, client_act, client_act, client_wait, client_rest};
+    static int (*const ops[])(struct client *) = {client_add, client_list, client_act,
+                                                  client_act, client_wait, client_rest};
     struct client c = {.number = number, .may_lose = may_lose, .seed = (unsigned)number + 1};
     dlmgr_error e = {0};
     char path[400];
@@ -307,7 +312,8 @@ static void look_at_task(dlmgr *h, int64_t id, const char *name)
     CHECK_INT(dlmgr_query(h, &s, &list, NULL), 0);
     t = list ? dlmgr_list_at(list, 0) : NULL;
     CU_ASSERT_FATAL(t != NULL);
-    test_about("task %lld, %s, %s: %s", (long long)id, name, dlmgr_state_name(t->state), t->error_text ? t->error_text : "");
+    test_about("task %lld, %s, %s: %s", (long long)id, name, dlmgr_state_name(t->state),
+               t->error_text ? t->error_text : "");
     CHECK_INT(t->state, DLMGR_DONE);
     CHECK_STR(t->path, path);
     dlmgr_list_free(list);
@@ -545,7 +551,8 @@ static int holder_main(int ready)
 {
     struct dlm_home *h;
 
-    if (dlm_home_open(home, true, false, &h, NULL) || dlm_home_lock(h, NULL) || write(ready, "x", 1) != 1)
+    if (dlm_home_open(home, true, false, &h, NULL) || dlm_home_lock(h, NULL) ||
+        write(ready, "x", 1) != 1)
         return 1;
     usleep(500000);
     return 0;
@@ -579,7 +586,8 @@ static struct client threads[CLIENTS];
 
 static void *thread_main(void *arg)
 {
-    static int (*const ops[])(struct client *) = {client_add, client_list, client_act, client_act, client_wait, client_rest};
+    static int (*const ops[])(struct client *) = {client_add, client_list, client_act,
+                                                  client_act, client_wait, client_rest};
     struct client *c = arg;
     intptr_t r = 0;
 
@@ -598,8 +606,12 @@ static void share(dlmgr *h)
 
     for (int i = 0; i < CLIENTS; i++) {
         snprintf(path, sizeof(path), "%s/said-%d", test_dir(), i);
-        threads[i] = (struct client){.number = i, .seed = (unsigned)i + 1, .handle = h, .said = fopen(path, "we")};
-        CU_ASSERT_FATAL(threads[i].said && pthread_create(&ids[i], NULL, thread_main, &threads[i]) == 0);
+        threads[i] = (struct client){.number = i,
+                                     .seed = (unsigned)i + 1,
+                                     .handle = h,
+                                     .said = fopen(path, "we")};
+        CU_ASSERT_FATAL(threads[i].said &&
+                        pthread_create(&ids[i], NULL, thread_main, &threads[i]) == 0);
     }
     for (int i = 0; i < CLIENTS; i++) {
         void *r = NULL;
@@ -636,9 +648,13 @@ static void test_clients_share_a_connection(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_clients_at_once),        TEST(test_clients_survive_owners),   TEST(test_clients_waiting_are_told),
-    TEST(test_clients_take_over),      TEST(test_a_daemon_waits_for_a_short_lock),
-    TEST(test_clients_share_an_engine), TEST(test_clients_share_a_connection),
+    TEST(test_clients_at_once),
+    TEST(test_clients_survive_owners),
+    TEST(test_clients_waiting_are_told),
+    TEST(test_clients_take_over),
+    TEST(test_a_daemon_waits_for_a_short_lock),
+    TEST(test_clients_share_an_engine),
+    TEST(test_clients_share_a_connection),
 };
 
 TEST_MAIN("clients", tests)

@@ -15,10 +15,46 @@
 #include <sys/stat.h>
 
 static const char *const strange[] = {
-    "null", "true", "false", "0", "-1", "1", "7", "1000", "9223372036854775807", "-9223372036854775808", "1.5", "1e308", "\"\"", "\"x\"",
-    "\"/\"", "\"../..\"", "\"a\\u0000b\"", "\"\\ud83d\\ude00\"", "\"\\n\"", "\"http://127.0.0.1:9/\"", "\"sha-256=00\"", "\"pause\"", "\"default\"",
-    "\"queued\"", "\"'; DROP TABLE tasks; --\"", "[]", "[[]]", "[null]", "[0]", "[-1]", "[9223372036854775807]", "[\"queued\"]",
-    "[\"X: y\"]", "[\"X\\r\\n\"]", "[1,\"a\",{}]", "{}", "{\"base64\":\"AA==\"}", "{\"base64\":\"!\"}", "{\"base64\":7}", "{\"http\":7}",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-1",
+    "1",
+    "7",
+    "1000",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "1.5",
+    "1e308",
+    "\"\"",
+    "\"x\"",
+    "\"/\"",
+    "\"../..\"",
+    "\"a\\u0000b\"",
+    "\"\\ud83d\\ude00\"",
+    "\"\\n\"",
+    "\"http://127.0.0.1:9/\"",
+    "\"sha-256=00\"",
+    "\"pause\"",
+    "\"default\"",
+    "\"queued\"",
+    "\"'; DROP TABLE tasks; --\"",
+    "[]",
+    "[[]]",
+    "[null]",
+    "[0]",
+    "[-1]",
+    "[9223372036854775807]",
+    "[\"queued\"]",
+    "[\"X: y\"]",
+    "[\"X\\r\\n\"]",
+    "[1,\"a\",{}]",
+    "{}",
+    "{\"base64\":\"AA==\"}",
+    "{\"base64\":\"!\"}",
+    "{\"base64\":7}",
+    "{\"http\":7}",
     "{\"a\":{\"b\":[{\"c\":[]}]}}",
 };
 
@@ -32,8 +68,12 @@ static const struct {
     {"count", "x", {""}},
     {"find", "tasks", {""}},
     {"add", "tasks x", {"", "\"tasks\":[]"}},
-    {"act", "action ids states session after limit all", {"", "\"action\":\"retry\",\"all\":true", "\"action\":\"remove_delete\",\"ids\":[1]"}},
-    {"set", "id key session url out dir priority limit_rate start_after", {"", "\"id\":1", "\"key\":\"k\""}},
+    {"act",
+     "action ids states session after limit all",
+     {"", "\"action\":\"retry\",\"all\":true", "\"action\":\"remove_delete\",\"ids\":[1]"}},
+    {"set",
+     "id key session url out dir priority limit_rate start_after",
+     {"", "\"id\":1", "\"key\":\"k\""}},
     {"ack_to", "session seq", {"", "\"seq\":0"}},
     {"wait", "ids timeout_ms x", {"\"timeout_ms\":0"}},
     {"status", "x", {""}},
@@ -54,8 +94,9 @@ struct asker {
 /* May the asker be told this? */
 static bool blames_the_asker(int code)
 {
-    static const int fine[] = {DLMGR_EINVAL, DLMGR_ENOTFOUND, DLMGR_ESTATE, DLMGR_EEXIST, DLMGR_ELIMIT, DLMGR_EPROTO, DLM_RPC_METHOD,
-                               DLM_RPC_PARSE, DLM_RPC_REQUEST};
+    static const int fine[] = {DLMGR_EINVAL,   DLMGR_ENOTFOUND, DLMGR_ESTATE,
+                               DLMGR_EEXIST,   DLMGR_ELIMIT,    DLMGR_EPROTO,
+                               DLM_RPC_METHOD, DLM_RPC_PARSE,   DLM_RPC_REQUEST};
 
     for (size_t i = 0; i < ARRAY_SIZE(fine); i++)
         if (code == fine[i])
@@ -68,7 +109,8 @@ static void ask(struct asker *a, const char *method, const char *params)
     struct dlm_buf b = {0};
     json_t *answer, *error;
 
-    dlm_buf_printf(&b, "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"%s\",\"params\":{%s}}\n", ++a->sent, method, params);
+    dlm_buf_printf(&b, "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"%s\",\"params\":{%s}}\n",
+                   ++a->sent, method, params);
     CU_ASSERT_FATAL(raw_send(&a->raw, b.data, b.len));
     do {
         answer = raw_json(&a->raw);
@@ -95,7 +137,8 @@ static void ask(struct asker *a, const char *method, const char *params)
     json_decref(answer);
 }
 
-static void ask_each(struct asker *a, const char *method, const char *names, const char *rest, const char *before, const char *after)
+static void ask_each(struct asker *a, const char *method, const char *names, const char *rest,
+                     const char *before, const char *after)
 {
     char name[40];
     int len;
@@ -105,7 +148,8 @@ static void ask_each(struct asker *a, const char *method, const char *names, con
             struct dlm_buf b = {0};
             bool twice = strstr(rest, name) != NULL;
 
-            dlm_buf_printf(&b, "%s%s%s\"%s\":%s%s", before, rest, *rest ? "," : "", name, strange[i], after);
+            dlm_buf_printf(&b, "%s%s%s\"%s\":%s%s", before, rest, *rest ? "," : "", name,
+                           strange[i], after);
             if (!twice)
                 ask(a, method, b.data);
             dlm_buf_free(&b);
@@ -131,7 +175,9 @@ static void end(struct asker *a, dlmgr *h, struct dlm_home *home)
 {
     struct dlm_buf b = {0};
 
-    dlm_buf_printf(&b, "\"tasks\":[{\"url\":\"http://127.0.0.1:9/\",\"dir\":\"%s\",\"paused\":true}]", test_dir());
+    dlm_buf_printf(&b,
+                   "\"tasks\":[{\"url\":\"http://127.0.0.1:9/\",\"dir\":\"%s\",\"paused\":true}]",
+                   test_dir());
     a->done = 0;
     ask(a, "add", b.data);
     CHECK_INT(a->done, 1);
@@ -145,8 +191,12 @@ static void add_tasks(struct asker *a)
 {
     struct dlm_buf b = {0};
 
-    dlm_buf_printf(&b, "\"tasks\":[{\"url\":\"http://127.0.0.1:9/1\",\"dir\":\"%s\",\"paused\":true},", test_dir());
-    dlm_buf_printf(&b, "{\"url\":\"http://127.0.0.1:9/2\",\"dir\":\"%s\",\"paused\":true,\"key\":\"k\"}]", test_dir());
+    dlm_buf_printf(&b,
+                   "\"tasks\":[{\"url\":\"http://127.0.0.1:9/1\",\"dir\":\"%s\",\"paused\":true},",
+                   test_dir());
+    dlm_buf_printf(&b,
+                   "{\"url\":\"http://127.0.0.1:9/2\",\"dir\":\"%s\",\"paused\":true,\"key\":\"k\"}]",
+                   test_dir());
     ask(a, "add", b.data);
     CHECK_INT(a->done, 1);
     dlm_buf_free(&b);
@@ -173,11 +223,13 @@ static void test_requests_take_any_member(void)
     dlmgr *h = begin(&a, &home);
     char good[400];
 
-    snprintf(good, sizeof(good), "\"paused\":true,\"dir\":\"%s\",\"url\":\"http://127.0.0.1:9/x\"", test_dir());
+    snprintf(good, sizeof(good), "\"paused\":true,\"dir\":\"%s\",\"url\":\"http://127.0.0.1:9/x\"",
+             test_dir());
     ask_each(&a, "add", members, good, "\"tasks\":[{", "}]");
     ask_each(&a, "find", members, good, "\"tasks\":[{", "}]");
     ask_each(&a, "add", "url", "\"paused\":true,\"dir\":\"/\"", "\"tasks\":[{", "}]");
-    ask_each(&a, "add", "dir", "\"paused\":true,\"url\":\"http://127.0.0.1:9/x\"", "\"tasks\":[{", "}]");
+    ask_each(&a, "add", "dir", "\"paused\":true,\"url\":\"http://127.0.0.1:9/x\"", "\"tasks\":[{",
+             "}]");
     CU_ASSERT(a.done > 100 && a.refused > 500);
     end(&a, h, home);
 }

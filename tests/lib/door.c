@@ -78,7 +78,12 @@ static void answer_at(struct door *d, json_t *result, int64_t at, dlm_reply_fn r
 {
     struct later *l = calloc(1, sizeof(*l));
 
-    *l = (struct later){.door = d, .result = result, .reply = reply, .context = context, .at = at, .next = d->laters};
+    *l = (struct later){.door = d,
+                        .result = result,
+                        .reply = reply,
+                        .context = context,
+                        .at = at,
+                        .next = d->laters};
     d->laters = l;
     atomic_fetch_add(&d->waiting, 1);
 }
@@ -97,12 +102,16 @@ static json_t *text_of(int64_t size)
 
 static void fail_binary(dlm_reply_fn reply, void *context)
 {
-    dlmgr_error e = {.code = DLMGR_EIO, .sys_errno = EIO, .text = "cannot read caf\xc3", .path = "/a/\xff"};
+    dlmgr_error e = {.code = DLMGR_EIO,
+                     .sys_errno = EIO,
+                     .text = "cannot read caf\xc3",
+                     .path = "/a/\xff"};
 
     reply(context, DLMGR_EIO, NULL, &e);
 }
 
-static void on_request(void *context, const char *method, json_t *params, dlm_reply_fn reply, void *reply_context)
+static void on_request(void *context, const char *method, json_t *params, dlm_reply_fn reply,
+                       void *reply_context)
 {
     struct door *d = context;
     int n = atomic_fetch_add(&d->asked, 1);
@@ -115,7 +124,8 @@ static void on_request(void *context, const char *method, json_t *params, dlm_re
     else if (!strcmp(method, "add"))
         answer_at(d, json_incref(params), 0, reply, reply_context);
     else if (!strcmp(method, "wait"))
-        answer_at(d, json_pack("{s:b}", "ended", 1), ms < 0 ? -1 : dlm_clock_mono() + ms, reply, reply_context);
+        answer_at(d, json_pack("{s:b}", "ended", 1), ms < 0 ? -1 : dlm_clock_mono() + ms, reply,
+                  reply_context);
     else
         fail_binary(reply, reply_context);
     json_decref(params);
@@ -267,7 +277,11 @@ struct door *door_open(void)
     uv_async_init(&d->loop, &d->async, on_async);
     uv_timer_init(&d->loop, &d->timer);
     uv_timer_start(&d->timer, on_timer, 1, 1);
-    d->host = (struct dlm_control_host){.loop = &d->loop, .home = d->home, .log = &d->log, .request = on_request, .context = d};
+    d->host = (struct dlm_control_host){.loop = &d->loop,
+                                        .home = d->home,
+                                        .log = &d->log,
+                                        .request = on_request,
+                                        .context = d};
     CHECK_INT(dlm_control_start(&d->host, &d->control, &e), 0);
     CHECK_STR(e.text, "");
     CU_ASSERT_FATAL(d->control != NULL);

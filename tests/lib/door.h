@@ -37,7 +37,7 @@ struct raw raw_open(const struct dlm_home *home);
 void raw_close(struct raw *r);
 bool raw_send(struct raw *r, const void *data, size_t len); /* false: the peer has gone */
 bool raw_say(struct raw *r, const char *text);              /* ' stands for " */
-char *raw_line(struct raw *r);                              /* yours, without its newline; NULL at the end */
-json_t *raw_json(struct raw *r);                            /* yours; NULL at the end */
+char *raw_line(struct raw *r);   /* yours, without its newline; NULL at the end */
+json_t *raw_json(struct raw *r); /* yours; NULL at the end */
 
 #endif

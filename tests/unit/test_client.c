@@ -74,7 +74,8 @@ static void test_client_late_answers_are_dropped(void)
     dlmgr_error e = {0};
 
     for (int i = 0; i < 3; i++)
-        CHECK_INT(dlm_client_call(c, "wait", json_pack("{s:i}", "timeout_ms", 100), 30, &result, &e), DLMGR_ETIMEDOUT);
+        CHECK_INT(dlm_client_call(c, "wait", json_pack("{s:i}", "timeout_ms", 100), 30, &result, &e),
+                  DLMGR_ETIMEDOUT);
     usleep(150000);
     CHECK_INT(dlm_client_call(c, "status", NULL, 5000, &result, &e), 0);
     CHECK_INT(dlm_json_int(result, "n", -1), 3);
@@ -93,7 +94,8 @@ static void test_client_sizes(void)
 
     memset(text, 'z', 4 << 20);
     text[(4 << 20) - 1] = '\0';
-    CHECK_INT(dlm_client_call(c, "add", json_pack("{s:s}", "x", text), -1, &never, &e), DLMGR_ELIMIT);
+    CHECK_INT(dlm_client_call(c, "add", json_pack("{s:s}", "x", text), -1, &never, &e),
+              DLMGR_ELIMIT);
     CHECK_INT(door_asked(d), 0);
     text[4190000] = '\0';
     CHECK_INT(dlm_client_call(c, "add", json_pack("{s:s}", "x", text), -1, &echo, &e), 0);
@@ -181,7 +183,7 @@ struct foreign {
     int fd;
     const char *says; /* to the first line; NULL nothing */
     bool leaves;      /* at once; else when the other has left */
-    bool played; /* its part to the end */
+    bool played;      /* its part to the end */
     pthread_t thread;
 };
 
@@ -221,10 +223,13 @@ static void test_client_hello_by_rows(void)
         const char *text;
     } rows[] = {
         {"{\"id\":1,\"result\":{\"protocol\":2}}\n", false, DLMGR_EPROTO, "upgrade this program"},
-        {"{\"id\":1,\"result\":{\"protocol\":0}}\n", false, DLMGR_EPROTO, "upgrade and restart the owner"},
+        {"{\"id\":1,\"result\":{\"protocol\":0}}\n", false, DLMGR_EPROTO,
+         "upgrade and restart the owner"},
         {"{\"id\":1,\"result\":{}}\n", false, DLMGR_EPROTO, "upgrade and restart the owner"},
-        {"{\"id\":1,\"error\":{\"code\":-32601,\"message\":\"what?\"}}\n", false, DLMGR_EPROTO, "what?"},
-        {"{\"id\":null,\"error\":{\"code\":-32700,\"message\":\"eh?\"}}\n", false, DLMGR_EPROTO, "eh?"},
+        {"{\"id\":1,\"error\":{\"code\":-32601,\"message\":\"what?\"}}\n", false, DLMGR_EPROTO,
+         "what?"},
+        {"{\"id\":null,\"error\":{\"code\":-32700,\"message\":\"eh?\"}}\n", false, DLMGR_EPROTO,
+         "eh?"},
         {"{\"id\":1,\"error\":{\"code\":0}}\n", false, DLMGR_EPROTO, "gave no reason"},
         {"220 smtp ready\n", false, DLMGR_EPROTO, "not JSON"},
         {"{\"id\":1,\"result\":", true, DLMGR_ELINK, "went away"},
@@ -269,7 +274,8 @@ static void test_client_owner_stops_reading(void)
     text[(3 << 20) - 1] = '\0';
     foreign_begin(&f, home);
     c = knock(home);
-    CHECK_INT(dlm_client_call(c, "add", json_pack("{s:s}", "x", text), 200, &result, &e), DLMGR_ETIMEDOUT);
+    CHECK_INT(dlm_client_call(c, "add", json_pack("{s:s}", "x", text), 200, &result, &e),
+              DLMGR_ETIMEDOUT);
     CU_ASSERT(dlm_clock_mono() - begin >= 200 && dlm_clock_mono() - begin < 5000);
     CHECK_INT(dlm_client_call(c, "status", NULL, 200, &result, &e), DLMGR_ELINK);
     CU_ASSERT(result == NULL);

@@ -96,7 +96,8 @@ static int knock_as(struct dlm_home *home, uid_t uid)
         char byte;
 
         alarm(10);
-        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock", home->fd);
+        snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock",
+                 home->fd);
         if (setresuid(uid, uid, uid) || connect(fd, (struct sockaddr *)&address, sizeof(address)))
             _exit(2);
         (void)!send(fd, "7\n", 2, MSG_NOSIGNAL);
@@ -211,7 +212,9 @@ static void test_control_lines_in_pieces(void)
 
 static char *line_of_size(size_t size)
 {
-    static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\",\"params\":{\"x\":\"", tail[] = "\"}}\n";
+    static const char head[] =
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\",\"params\":{\"x\":\"",
+                      tail[] = "\"}}\n";
     char *line = malloc(size + 1);
 
     memset(line, 'y', size);
@@ -250,7 +253,9 @@ static void test_control_answers_overtake(void)
     struct raw r = raw_open(door_home_of(d));
     int64_t id;
 
-    CU_ASSERT(raw_say(&r, "{'jsonrpc':'2.0','id':1,'method':'wait','params':{'timeout_ms':50}}\n" STATUS(2)));
+    CU_ASSERT(
+        raw_say(&r,
+                "{'jsonrpc':'2.0','id':1,'method':'wait','params':{'timeout_ms':50}}\n" STATUS(2)));
     CHECK_INT(answer(&r, &id), 0);
     CHECK_INT(id, 2);
     CHECK_INT(answer(&r, &id), 0);
@@ -266,7 +271,9 @@ static void test_control_half_closed_is_answered(void)
     struct raw r = raw_open(door_home_of(d));
     int64_t id;
 
-    CU_ASSERT(raw_say(&r, "{'jsonrpc':'2.0','id':1,'method':'wait','params':{'timeout_ms':50}}\n" STATUS(2)));
+    CU_ASSERT(
+        raw_say(&r,
+                "{'jsonrpc':'2.0','id':1,'method':'wait','params':{'timeout_ms':50}}\n" STATUS(2)));
     CHECK_INT(shutdown(r.fd, SHUT_WR), 0);
     CHECK_INT(answer(&r, &id), 0);
     CHECK_INT(id, 2);
@@ -316,7 +323,8 @@ static int say_until_stuck(struct raw *r, const char *line, int most, const char
     *ret_rest = line + len;
     for (int stuck = 0; stuck < 100 && lines < most;) {
         ssize_t n = send(r->fd, *ret_rest == line + len ? line : *ret_rest,
-                         (size_t)(*ret_rest == line + len ? (ssize_t)len : line + len - *ret_rest), MSG_NOSIGNAL | MSG_DONTWAIT);
+                         (size_t)(*ret_rest == line + len ? (ssize_t)len : line + len - *ret_rest),
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
 
         stuck = n > 0 ? 0 : stuck + 1;
         if (n <= 0) {
@@ -383,8 +391,9 @@ static void test_control_peer_vanishes(void)
 
     for (int i = 0; i < 20; i++) {
         r = raw_open(door_home_of(d));
-        CU_ASSERT(raw_say(&r, i % 2 ? "{'jsonrpc':'2.0','id':1,'method':'list','params':{'limit':3000000}}\n"
-                                    : "{'jsonrpc':'2.0','id':1,'method':'wait'}\n{'jsonrpc':"));
+        CU_ASSERT(
+            raw_say(&r, i % 2 ? "{'jsonrpc':'2.0','id':1,'method':'list','params':{'limit':3000000}}\n"
+                              : "{'jsonrpc':'2.0','id':1,'method':'wait'}\n{'jsonrpc':"));
         wait_until_asked(d, i + 1);
         raw_close(&r);
     }
