@@ -25,6 +25,8 @@ const char *const dlm_doctor_journal_files[] = {DB_FILES("journal.db"), DB_FILES
 const char *const dlm_doctor_secrets_files[] = {DB_FILES("secrets.db"), NULL};
 
 static const char rule_remedy[] = "keep a copy of the home and report it; the tasks in it can still be used";
+static const char secret_remedy[] = "`dlmgr set --url` gives it its URL anew; with headers or a password, remove it and add it again";
+static const char damage_remedy[] = "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay";
 
 /* A message without the path that it begins with. */
 static const char *without_path(const dlmgr_error *e)
@@ -65,7 +67,7 @@ static int open_journal(struct dlm_doctor *d, struct dlm_store **ret)
     if (r == DLMGR_ENOMEM)
         return r;
     say_moved(d, "journal.db", without_path(&e),
-              damaged ? "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay" : "nothing was changed",
+              damaged ? damage_remedy : "nothing was changed",
               damaged && dlm_doctor_move(d, dlm_doctor_journal_files));
     return 0;
 }
@@ -101,20 +103,27 @@ static void found(const char *what, void *context)
     json_array_append_new(context, json_string_nocheck(what));
 }
 
+static const char *remedy_of(const char *what, bool damaged)
+{
+    /* The one rule whose breach has another cause than us. */
+    return damaged ? damage_remedy : strstr(what, "has lost its secret") ? secret_remedy : rule_remedy;
+}
+
 static void report_found(struct dlm_doctor *d, const json_t *list, bool damaged)
 {
     bool moved = damaged && dlm_doctor_move(d, dlm_doctor_journal_files);
     size_t n = json_array_size(list);
     char more[64];
 
-    for (size_t i = 0; i < MIN(n, REPORTED_MAX); i++)
-        say_moved(d, "journal.db", json_string_value(json_array_get(list, i)),
-                  damaged ? "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay" : rule_remedy,
-                  moved);
+    for (size_t i = 0; i < MIN(n, REPORTED_MAX); i++) {
+        const char *what = json_string_value(json_array_get(list, i));
+
+        say_moved(d, "journal.db", what, remedy_of(what, damaged), moved);
+    }
     if (n <= REPORTED_MAX)
         return;
     snprintf(more, sizeof(more), "and %zu more", n - REPORTED_MAX);
-    say_moved(d, "journal.db", more, rule_remedy, moved);
+    say_moved(d, "journal.db", more, "see the others", moved);
 }
 
 /* *io is NULL afterwards when the journal was moved away. */

@@ -94,7 +94,7 @@ static int secrets_there(struct dlm_store *s, dlm_problem_fn fn, void *context)
         r = dlm_secrets_get(s, sqlite3_column_int64(st, 1), &json);
         if (r == DLMGR_ENOTFOUND) {
             r = 0;
-            say("task %s has lost its secret: set it again",
+            say("task %s has lost its secret",
                 (const char *)sqlite3_column_text(st, 0), fn, context);
         }
     }

@@ -385,6 +385,11 @@ static void test_doctor_secrets(void)
     CU_ASSERT_FATAL(rename(path, kept) == 0);
     finds(0, "journal.db", "task 1 has lost its secret", 0);
     finds(1, "journal.db", "task 1 has lost its secret", 0);
+    {
+        CLEANUP_JSON json_t *result = look(0);
+
+        CU_ASSERT(strstr(dlm_json_string(problem(result, 0), "remedy"), "set --url") != NULL);
+    }
     CU_ASSERT_FATAL(rename(kept, path) == 0);
     CHECK_INT(left(0), 0);
 

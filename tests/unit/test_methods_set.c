@@ -233,6 +233,32 @@ static void test_set_url_origin(void)
     journal_close(s);
 }
 
+/* A task whose secret was lost is had back by giving it its URL anew; other changes leave it as it is. */
+static void test_set_lost_secret(void)
+{
+    struct dlm_store *s = journal_open(DLM_STORE_WRITE);
+    CLEANUP_FREE char *path = method_text("%s/secrets.db", journal_home());
+    struct dlm_opts opts;
+    struct dlm_row row;
+
+    method_ok(s, "add", "{'tasks':[{'url':'http://u:p@h/f','dir':'/'}]}");
+    journal_close(s);
+    CU_ASSERT_FATAL(unlink(path) == 0);
+    s = journal_open(DLM_STORE_WRITE);
+    method_ok(s, "set", "{'id':1,'limit_rate':5}");
+    row = row_of(s, 1);
+    CU_ASSERT(row.secret > 0);
+    dlm_row_clear(&row);
+    method_ok(s, "set", "{'id':1,'url':'http://u:q@h/f'}");
+    opts = opts_of(s, 1);
+    CHECK_STR(opts.urls[0], "http://u:q@h/f");
+    CHECK_STR(opts.password, "q");
+    CHECK_INT(opts.limit_rate, 5);
+    dlm_opts_clear(&opts);
+    journal_sound(s);
+    journal_close(s);
+}
+
 /* A new URL tries again what failed for the old one's sake, and nothing else does. */
 static void test_set_retries(void)
 {
@@ -505,6 +531,7 @@ static const struct test tests[] = {
     TEST(test_set_changes),
     TEST(test_set_url_credentials),
     TEST(test_set_url_origin),
+    TEST(test_set_lost_secret),
     TEST(test_set_retries),
     TEST(test_set_start_after),
     TEST(test_set_part_follows),
