@@ -213,17 +213,12 @@ static void ask_whole(struct dlm_task *t, struct dlm_transfer *tr)
     dlm_task_fetch(t);
 }
 
-static void on_ended(struct dlm_transfer *tr)
+static void settle(struct dlm_task *t, struct dlm_transfer *tr)
 {
-    struct dlm_task *t = tr->owner;
-
-    take_out(t, tr);
-    if (t->leave.wanted) {
-        dlm_transfer_free(tr);
-        return;
-    }
     if (tr->disk_errno)
         disk_trouble(t, tr);
+    else if (t->beginner)
+        return; /* a new generation is on its way to the journal, and would have dropped this one */
     else if (tr->unwanted)
         dlm_task_fetch(t);
     else if (tr->verdict.action == DLM_TAKE)
@@ -234,6 +229,15 @@ static void on_ended(struct dlm_transfer *tr)
         ask_whole(t, tr);
     else
         trouble(t, tr);
+}
+
+static void on_ended(struct dlm_transfer *tr)
+{
+    struct dlm_task *t = tr->owner;
+
+    take_out(t, tr);
+    if (!t->leave.wanted)
+        settle(t, tr);
     dlm_transfer_free(tr);
 }
 

@@ -243,6 +243,29 @@ static void test_segments_over_http2_make_one_file(void)
     end();
 }
 
+/* Streams of one connection are held back one by one, and none of them hangs. */
+static void test_a_rate_holds_over_http2(void)
+{
+    dlmgr_request requests[3];
+    struct house_result r;
+    int64_t ids[3];
+
+    begin();
+    for (int i = 0; i < 3; i++) {
+        requests[i] = request_for(SITE_HTTPS, "/large");
+        requests[i].connections = 4;
+        requests[i].limit_rate = i == 0 ? 0 : 10000000 * i;
+        ids[i] = house_add(&house, &requests[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        test_about("task %d", i);
+        r = house_wait(&house, ids[i]);
+        CHECK_INT(r.state, DLMGR_DONE);
+        CHECK_INT(fx_file_check(r.path, LARGE, 1), 0);
+    }
+    end();
+}
+
 /* The stream breaks in the middle, and the rest is asked for. */
 static void test_a_broken_stream_is_gone_on_with(void)
 {
@@ -413,6 +436,7 @@ static const struct test tests[] = {
     TEST(test_a_pinned_key_is_the_only_one),
     TEST(test_https_never_leads_to_http),
     TEST(test_segments_over_http2_make_one_file),
+    TEST(test_a_rate_holds_over_http2),
     TEST(test_a_broken_stream_is_gone_on_with),
     TEST(test_basic_auth_of_a_real_server),
     TEST(test_each_kind_of_proxy),
