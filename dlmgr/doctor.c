@@ -23,12 +23,16 @@ static const char *const lock_file[] = {"lock", NULL}, *const slots_file[] = {"s
 
 /* ---- Problems, and moving them away -------------------------------------------------------------------- */
 
-void dlm_doctor_report(struct dlm_doctor *d, const char *name, const char *what, const char *remedy, bool fixed)
+void dlm_doctor_report(struct dlm_doctor *d, const char *name, const char *what, const char *remedy,
+                       bool fixed)
 {
     const char *home = d->home ? d->home->path : "";
-    json_t *path = *name == '/' || !*home ? dlm_bytes_to_json(name, strlen(name)) : json_sprintf("%s/%s", home, name);
-    json_t *problem = json_pack("{s:o, s:o, s:o, s:b}", "what", dlm_bytes_to_json(what, strlen(what)), "path", path,
-                                "remedy", fixed || !remedy ? json_null() : json_string_nocheck(remedy), "fixed", (int)fixed);
+    json_t *path = *name == '/' || !*home ? dlm_bytes_to_json(name, strlen(name))
+                                          : json_sprintf("%s/%s", home, name);
+    json_t *problem = json_pack("{s:o, s:o, s:o, s:b}", "what",
+                                dlm_bytes_to_json(what, strlen(what)), "path", path, "remedy",
+                                fixed || !remedy ? json_null() : json_string_nocheck(remedy),
+                                "fixed", (int)fixed);
 
     if (!problem || json_array_append_new(d->problems, problem))
         d->no_memory = true;
@@ -77,19 +81,26 @@ static bool tighten(const char *path)
     CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat st;
 
-    return fd >= 0 && fstat(fd, &st) == 0 && fchmod(fd, st.st_mode & 07777 & ~(mode_t)(S_IWGRP | S_IWOTH)) == 0;
+    return fd >= 0 && fstat(fd, &st) == 0 &&
+           fchmod(fd, st.st_mode & 07777 & ~(mode_t)(S_IWGRP | S_IWOTH)) == 0;
 }
 
-static void report_directory(struct dlm_doctor *d, const char *path, const struct stat *st, bool *ret_fixed)
+static void report_directory(struct dlm_doctor *d, const char *path, const struct stat *st,
+                             bool *ret_fixed)
 {
     bool theirs = st->st_uid != geteuid(), all = st->st_mode & S_IWOTH;
     char remedy[100];
 
     *ret_fixed = !theirs && d->fix && tighten(path);
-    snprintf(remedy, sizeof(remedy), "%s", theirs ? "run dlmgr as that user, or choose another home with --home"
-             : all ? "take that right away: chmod go-w" : "chmod g-w, or set trust-group when all of its group may");
-    dlm_doctor_report(d, path, theirs ? "belongs to another user" : all ? "can be written by everybody"
-                      : "can be written by its group", remedy, *ret_fixed);
+    snprintf(remedy, sizeof(remedy), "%s",
+             theirs ? "run dlmgr as that user, or choose another home with --home"
+             : all  ? "take that right away: chmod go-w"
+                    : "chmod g-w, or set trust-group when all of its group may");
+    dlm_doctor_report(d, path,
+                      theirs ? "belongs to another user"
+                      : all  ? "can be written by everybody"
+                             : "can be written by its group",
+                      remedy, *ret_fixed);
 }
 
 /* 0: d->home is held; 1: it was reported, and there is nothing more that can be looked at. */
@@ -154,13 +165,14 @@ static bool look_at(struct dlm_doctor *d, const char *name, const char *const *t
         return true;
     if (!S_ISREG(st.st_mode)) {
         moved = dlm_doctor_move(d, together);
-        snprintf(what, sizeof(what), "%s, not a regular file%s%s", type_name(st.st_mode), moved ? "; moved to " : "",
-                 moved ? d->moved_to : "");
+        snprintf(what, sizeof(what), "%s, not a regular file%s%s", type_name(st.st_mode),
+                 moved ? "; moved to " : "", moved ? d->moved_to : "");
         dlm_doctor_report(d, name, what, "move it away", moved);
         return !moved;
     }
     if (st.st_uid != geteuid()) {
-        dlm_doctor_report(d, name, "belongs to another user", "chown it to the user of this home", false);
+        dlm_doctor_report(d, name, "belongs to another user", "chown it to the user of this home",
+                          false);
     } else if ((st.st_mode & 0777) != 0600) {
         snprintf(what, sizeof(what), "has mode %04o instead of 0600", (unsigned)st.st_mode & 07777);
         dlm_doctor_report(d, name, what, "chmod 600", d->fix && set_mode(d->home->fd, name));
@@ -193,11 +205,12 @@ static int sockets(struct dlm_doctor *d)
         const char *const names[] = {entry->d_name, NULL};
         bool moved;
 
-        if (fstatat(d->home->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISSOCK(st.st_mode))
+        if (fstatat(d->home->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+            !S_ISSOCK(st.st_mode))
             continue;
         moved = dlm_doctor_move(d, names);
-        snprintf(what, sizeof(what), "is a socket that nobody listens on%s%s", moved ? "; moved to " : "",
-                 moved ? d->moved_to : "");
+        snprintf(what, sizeof(what), "is a socket that nobody listens on%s%s",
+                 moved ? "; moved to " : "", moved ? d->moved_to : "");
         dlm_doctor_report(d, entry->d_name, what, "the next owner replaces it", moved);
     }
     closedir(dir);
@@ -238,9 +251,11 @@ static int look_inside(struct dlm_doctor *d)
 
 static int answer(struct dlm_doctor *d, char **ret_json)
 {
-    CLEANUP_JSON json_t *result =
-        json_pack("{s:i, s:o, s:O}", "v", 1, "home",
-                  d->home ? dlm_bytes_to_json(d->home->path, strlen(d->home->path)) : json_null(), "problems", d->problems);
+    CLEANUP_JSON json_t *result = json_pack("{s:i, s:o, s:O}", "v", 1, "home",
+                                            d->home ? dlm_bytes_to_json(d->home->path,
+                                                                        strlen(d->home->path))
+                                                    : json_null(),
+                                            "problems", d->problems);
     char *text = result && !d->no_memory ? dlm_json_dump(result) : NULL;
 
     if (!text)

@@ -12,13 +12,14 @@ struct dlm_doctor {
     struct dlm_home *home;
     bool fix;
     json_t *problems;
-    int quarantine; /* directory of this run, -1: not made yet */
+    int quarantine;    /* directory of this run, -1: not made yet */
     char moved_to[64]; /* "quarantine/TIME" */
     bool no_memory;
 };
 
 /* One problem more. name: in the home, or an absolute path. remedy NULL when fixed. */
-void dlm_doctor_report(struct dlm_doctor *d, const char *name, const char *what, const char *remedy, bool fixed);
+void dlm_doctor_report(struct dlm_doctor *d, const char *name, const char *what, const char *remedy,
+                       bool fixed);
 
 /* These names of the home (ends in NULL; those that are there) together into the quarantine. True: all of them are, durably. */
 bool dlm_doctor_move(struct dlm_doctor *d, const char *const *names);

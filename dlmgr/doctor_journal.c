@@ -21,12 +21,16 @@ enum { REPORTED_MAX = 1000, PAGE = 1000 };
 #define DB_FILES(name) name, name "-wal", name "-shm", name "-journal"
 
 /* Beside a new journal, old secrets and slots would be those of other tasks. */
-const char *const dlm_doctor_journal_files[] = {DB_FILES("journal.db"), DB_FILES("secrets.db"), "slots", NULL};
+const char *const dlm_doctor_journal_files[] = {DB_FILES("journal.db"), DB_FILES("secrets.db"),
+                                                "slots", NULL};
 const char *const dlm_doctor_secrets_files[] = {DB_FILES("secrets.db"), NULL};
 
-static const char rule_remedy[] = "keep a copy of the home and report it; the tasks in it can still be used";
-static const char secret_remedy[] = "`dlmgr set --url` gives it its URL anew; with headers or a password, remove it and add it again";
-static const char damage_remedy[] = "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay";
+static const char rule_remedy[] =
+    "keep a copy of the home and report it; the tasks in it can still be used";
+static const char secret_remedy[] =
+    "`dlmgr set --url` gives it its URL anew; with headers or a password, remove it and add it again";
+static const char damage_remedy[] =
+    "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay";
 
 /* A message without the path that it begins with. */
 static const char *without_path(const dlmgr_error *e)
@@ -39,7 +43,8 @@ static const char *without_path(const dlmgr_error *e)
     return text + strspn(text, ": ");
 }
 
-static void say_moved(struct dlm_doctor *d, const char *name, const char *what, const char *remedy, bool moved)
+static void say_moved(struct dlm_doctor *d, const char *name, const char *what, const char *remedy,
+                      bool moved)
 {
     CLEANUP_BUF struct dlm_buf text = {0};
 
@@ -66,8 +71,7 @@ static int open_journal(struct dlm_doctor *d, struct dlm_store **ret)
         return 0;
     if (r == DLMGR_ENOMEM)
         return r;
-    say_moved(d, "journal.db", without_path(&e),
-              damaged ? damage_remedy : "nothing was changed",
+    say_moved(d, "journal.db", without_path(&e), damaged ? damage_remedy : "nothing was changed",
               damaged && dlm_doctor_move(d, dlm_doctor_journal_files));
     return 0;
 }
@@ -79,7 +83,8 @@ static int secrets_damaged(struct dlm_doctor *d, int code, struct dlm_store **io
 
     dlm_store_error(*io, code, &e);
     dlm_store_close(TAKE_PTR(*io));
-    say_moved(d, "secrets.db", without_path(&e), "`dlmgr doctor --fix` moves it away; tasks with credentials need them anew",
+    say_moved(d, "secrets.db", without_path(&e),
+              "`dlmgr doctor --fix` moves it away; tasks with credentials need them anew",
               dlm_doctor_move(d, dlm_doctor_secrets_files));
     return open_journal(d, io);
 }
@@ -106,7 +111,9 @@ static void found(const char *what, void *context)
 static const char *remedy_of(const char *what, bool damaged)
 {
     /* The one rule whose breach has another cause than us. */
-    return damaged ? damage_remedy : strstr(what, "has lost its secret") ? secret_remedy : rule_remedy;
+    return damaged                               ? damage_remedy
+           : strstr(what, "has lost its secret") ? secret_remedy
+                                                 : rule_remedy;
 }
 
 static void report_found(struct dlm_doctor *d, const json_t *list, bool damaged)
@@ -146,7 +153,8 @@ static int check(struct dlm_doctor *d, struct dlm_store **io, bool secrets_bad)
     report_found(d, list, r > 0);
     if (r < 0 && !secrets_bad) {
         dlm_store_error(*io, r, &e);
-        dlm_doctor_report(d, "journal.db", without_path(&e), "look at the disk, and try again", false);
+        dlm_doctor_report(d, "journal.db", without_path(&e), "look at the disk, and try again",
+                          false);
     }
     return 0;
 }
@@ -174,27 +182,32 @@ static int look_at_part(const struct dlm_row *row, void *context)
 
     p->last = row->id;
     p->n++;
-    if (!row->part || row->bytes <= 0 || (row->state == DLMGR_COMMITTING && row->path && is_there(row->path)))
+    if (!row->part || row->bytes <= 0 ||
+        (row->state == DLMGR_COMMITTING && row->path && is_there(row->path)))
         return 0;
     if (dlm_part_path(row->dir, row->out, row->part, &path) < 0)
         return DLMGR_ENOMEM;
     if (is_there(path))
         return 0;
-    dlm_buf_printf(&what, "the part of task %lld is missing, with %lld bytes that it had", (long long)row->id,
-                   (long long)row->bytes);
+    dlm_buf_printf(&what, "the part of task %lld is missing, with %lld bytes that it had",
+                   (long long)row->id, (long long)row->bytes);
     if (what.failed)
         return DLMGR_ENOMEM;
     dlm_doctor_report(p->d, path, what.data,
-                      is_there(row->dir) ? "put it back, or let the task begin anew, which it does by itself"
-                                         : "its directory is missing too: mount it, or `dlmgr set --dir`", false);
+                      is_there(row->dir)
+                          ? "put it back, or let the task begin anew, which it does by itself"
+                          : "its directory is missing too: mount it, or `dlmgr set --dir`",
+                      false);
     return 0;
 }
 
 static int parts(struct dlm_doctor *d, struct dlm_store *s)
 {
-    struct dlm_filter filter = {.states = ((1u << DLM_STATES) - 1) & ~(1u << DLMGR_DONE | 1u << DLMGR_CANCELLED), .limit = PAGE};
+    struct dlm_filter filter = {.states = ((1u << DLM_STATES) - 1) &
+                                          ~(1u << DLMGR_DONE | 1u << DLMGR_CANCELLED),
+                                .limit = PAGE};
     struct parts p = {.d = d};
-    int r;
+    int r = 0;
 
     do {
         p.n = 0;

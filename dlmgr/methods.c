@@ -3,7 +3,7 @@
  * methods.c - the table of methods, and how their parameters are read: see methods.h.
  *
  * What only an owner can answer stands in the table without a function, so that every door knows its name. The functions
- * stand in methods_read.c, methods_act.c and methods_set.c.
+ * stand in methods_read.c, methods_find.c, methods_act.c and methods_set.c.
  *
  * A selector names tasks by id, by state and session, or all of them; what is set must all match. By id it means these very
  * tasks, so an unknown one is an error; otherwise it means whatever matches.
@@ -83,7 +83,8 @@ int dlm_params_text(const json_t *params, const char *name, const char **ret, dl
     return 0;
 }
 
-int dlm_params_int(const json_t *params, const char *name, int64_t min, int64_t max, int64_t *ret, dlmgr_error *e)
+int dlm_params_int(const json_t *params, const char *name, int64_t min, int64_t max, int64_t *ret,
+                   dlmgr_error *e)
 {
     const json_t *value = json_object_get(params, name);
     int64_t n = json_integer_value(value);
@@ -93,8 +94,8 @@ int dlm_params_int(const json_t *params, const char *name, int64_t min, int64_t 
     if (!json_is_integer(value))
         return dlm_fail(e, DLMGR_EINVAL, "%s: must be an integer", name);
     if (n < min || n > max)
-        return dlm_fail(e, DLMGR_EINVAL, "%s %lld: must be from %lld to %lld", name, (long long)n, (long long)min,
-                        (long long)max);
+        return dlm_fail(e, DLMGR_EINVAL, "%s %lld: must be from %lld to %lld", name, (long long)n,
+                        (long long)min, (long long)max);
     *ret = n;
     return 0;
 }
@@ -150,7 +151,8 @@ static int read_states(const json_t *states, unsigned *ret, dlmgr_error *e)
         int state = name ? dlm_state_parse(name) : -1;
 
         if (state < 0)
-            return dlm_fail(e, DLMGR_EINVAL, "states: %.50s is no state", name ? name : "what is not text");
+            return dlm_fail(e, DLMGR_EINVAL, "states: %.50s is no state",
+                            name ? name : "what is not text");
         *ret |= 1u << state;
     }
     return 0;

@@ -27,14 +27,17 @@ static void mark_index(dlmgr_error *e, size_t index)
     snprintf(e->text, sizeof(e->text), "tasks[%zu]: %.480s", index, text);
 }
 
-static int add_one(struct dlm_store *s, const struct dlm_request *request, int64_t *ret_id, dlmgr_error *e)
+static int add_one(struct dlm_store *s, const struct dlm_request *request, int64_t *ret_id,
+                   dlmgr_error *e)
 {
     const struct dlm_row *row = &request->row;
-    int r = dlm_store_add(s, row, (const char *const *)request->urls, request->n_urls, request->secret,
-                          request->hash[0] ? request->hash : NULL, ret_id);
+    int r = dlm_store_add(s, row, (const char *const *)request->urls, request->n_urls,
+                          request->secret, request->hash[0] ? request->hash : NULL, ret_id);
 
     if (r == DLMGR_EEXIST)
-        return dlm_fail(e, r, "key %.255s: session %.100s has it with another request; change that one with `set`, or use another key", row->key, row->session);
+        return dlm_fail(e, r,
+                        "key %.255s: session %.100s has it with another request; change that one with `set`, or use another key",
+                        row->key, row->session);
     return r < 0 ? dlm_work_failed(s, r, e) : r;
 }
 
@@ -82,7 +85,7 @@ int dlm_work_add(struct dlm_store *s, const json_t *params, json_t **ret_result,
 
 /* ---- act -------------------------------------------------------------------------------------- */
 
-enum { NO = -1, SAME = -2, FORGET = -3 };
+enum { NO = -1, SAME = -2, FORGET = -3, QUE = DLMGR_QUEUED, PAU = DLMGR_PAUSED, CAN = DLMGR_CANCELLED };
 
 struct action {
     const char *name, *done; /* "it cannot be ..." */
@@ -90,28 +93,17 @@ struct action {
     signed char to[DLM_STATES];
 };
 
+/* clang-format off */
 static const struct action actions[] = {
-    {"pause", "paused", false, false,
-     {[DLMGR_QUEUED] = DLMGR_PAUSED, [DLMGR_RUNNING] = DLMGR_PAUSED, [DLMGR_VERIFYING] = DLMGR_PAUSED,
-      [DLMGR_COMMITTING] = NO, [DLMGR_DONE] = NO, [DLMGR_WAITING] = DLMGR_PAUSED, [DLMGR_PAUSED] = SAME,
-      [DLMGR_FAILED] = NO, [DLMGR_CANCELLED] = NO}},
-    {"resume", "resumed", false, false,
-     {[DLMGR_QUEUED] = SAME, [DLMGR_RUNNING] = SAME, [DLMGR_VERIFYING] = SAME, [DLMGR_COMMITTING] = SAME,
-      [DLMGR_DONE] = NO, [DLMGR_WAITING] = DLMGR_QUEUED, [DLMGR_PAUSED] = DLMGR_QUEUED, [DLMGR_FAILED] = NO,
-      [DLMGR_CANCELLED] = NO}},
-    {"cancel", "cancelled", false, false,
-     {[DLMGR_QUEUED] = DLMGR_CANCELLED, [DLMGR_RUNNING] = DLMGR_CANCELLED, [DLMGR_VERIFYING] = DLMGR_CANCELLED,
-      [DLMGR_COMMITTING] = NO, [DLMGR_DONE] = NO, [DLMGR_WAITING] = DLMGR_CANCELLED,
-      [DLMGR_PAUSED] = DLMGR_CANCELLED, [DLMGR_FAILED] = NO, [DLMGR_CANCELLED] = SAME}},
-    {"retry", "retried", true, false,
-     {[DLMGR_QUEUED] = SAME, [DLMGR_RUNNING] = SAME, [DLMGR_VERIFYING] = SAME, [DLMGR_COMMITTING] = SAME,
-      [DLMGR_DONE] = NO, [DLMGR_WAITING] = SAME, [DLMGR_PAUSED] = NO, [DLMGR_FAILED] = DLMGR_QUEUED,
-      [DLMGR_CANCELLED] = DLMGR_QUEUED}},
-    {"remove", "removed", false, false,
-     {FORGET, FORGET, FORGET, [DLMGR_COMMITTING] = NO, FORGET, FORGET, FORGET, FORGET, FORGET}},
-    {"remove_delete", "removed", false, true,
-     {FORGET, FORGET, FORGET, [DLMGR_COMMITTING] = NO, FORGET, FORGET, FORGET, FORGET, FORGET}},
+    /*                                               queued  running verif.  commit. done    waiting paused  failed  cancelled */
+    {"pause",         "paused",    false, false,    {PAU,    PAU,    PAU,    NO,     NO,     PAU,    SAME,   NO,     NO}},
+    {"resume",        "resumed",   false, false,    {SAME,   SAME,   SAME,   SAME,   NO,     QUE,    QUE,    NO,     NO}},
+    {"cancel",        "cancelled", false, false,    {CAN,    CAN,    CAN,    NO,     NO,     CAN,    CAN,    NO,     SAME}},
+    {"retry",         "retried",   true,  false,    {SAME,   SAME,   SAME,   SAME,   NO,     SAME,   NO,     QUE,    QUE}},
+    {"remove",        "removed",   false, false,    {FORGET, FORGET, FORGET, NO,     FORGET, FORGET, FORGET, FORGET, FORGET}},
+    {"remove_delete", "removed",   false, true,     {FORGET, FORGET, FORGET, NO,     FORGET, FORGET, FORGET, FORGET, FORGET}},
 };
+/* clang-format on */
 
 struct act {
     struct dlm_store *s;
@@ -138,7 +130,8 @@ static int move(struct act *a, const struct dlm_row *row, int to)
 {
     CLEANUP_JSON json_t *options = row->state == DLMGR_PAUSED ? dlm_json_object(row->options) : NULL;
     int64_t start = dlm_json_int(options, "start_after", 0);
-    struct dlm_move m = {.id = row->id, .to = to, .bump = a->action->bump, .bytes = -1, .total = -1, .attempts = -1};
+    struct dlm_move m =
+        {.id = row->id, .to = to, .bump = a->action->bump, .bytes = -1, .total = -1, .attempts = -1};
 
     if (a->action->bump)
         m.attempts = 0;
@@ -186,8 +179,10 @@ static int act_on(struct act *a, const struct dlm_selection *sel, const int64_t 
 /* *ret_next: go on after this id; 0: that was all. */
 static int act_page(struct act *a, const struct dlm_selection *sel, int64_t *ret_next)
 {
-    struct dlm_filter filter = {
-        .states = sel->states, .session = sel->session, .after = sel->after, .limit = DLM_ACT_PAGE};
+    struct dlm_filter filter = {.states = sel->states,
+                                .session = sel->session,
+                                .after = sel->after,
+                                .limit = DLM_ACT_PAGE};
     CLEANUP_FREE int64_t *ids = dlm_alloc(DLM_ACT_PAGE * sizeof(*ids));
     size_t n = DLM_ACT_PAGE;
     int r;
@@ -214,7 +209,8 @@ static int action_read(const json_t *params, const struct action **ret, dlmgr_er
             *ret = &actions[i];
             return 0;
         }
-    return dlm_fail(e, DLMGR_EINVAL, "action %.50s: must be pause, resume, cancel, retry, remove or remove_delete",
+    return dlm_fail(e, DLMGR_EINVAL,
+                    "action %.50s: must be pause, resume, cancel, retry, remove or remove_delete",
                     name ? name : "(none)");
 }
 
@@ -239,7 +235,8 @@ int dlm_work_act(struct dlm_store *s, const json_t *params, json_t **ret_result,
     dlm_selection_clear(&sel);
     if (r < 0)
         return r;
-    *ret_result = json_pack("{s:I, s:o}", "count", (json_int_t)a.count, "next", next ? json_integer(next) : json_null());
+    *ret_result = json_pack("{s:I, s:o}", "count", (json_int_t)a.count, "next",
+                            next ? json_integer(next) : json_null());
     if (*ret_result && json_array_size(parts) && json_object_set(*ret_result, "parts", parts)) {
         json_decref(*ret_result);
         *ret_result = NULL;
@@ -269,8 +266,8 @@ int dlm_work_ack_to(struct dlm_store *s, const json_t *params, json_t **ret_resu
     if (r == DLMGR_ENOTFOUND)
         return dlm_fail(e, r, "there is no session %.255s", session);
     if (r == 0 && seq > last)
-        return dlm_fail(e, DLMGR_EINVAL, "seq %lld: the last event of session %.100s is %lld", (long long)seq, session,
-                        (long long)last);
+        return dlm_fail(e, DLMGR_EINVAL, "seq %lld: the last event of session %.100s is %lld",
+                        (long long)seq, session, (long long)last);
     if (r == 0)
         r = dlm_store_ack_to(s, session, seq);
     if (r < 0)

@@ -25,8 +25,8 @@ int dlm_part_path(const char *dir, const char *out, const char *part, char **ret
     *ret = NULL;
     if (!part)
         return 0;
-    dlm_buf_printf(&buf, "%s%s%.*s%s", dir, strcmp(dir, "/") ? "/" : "", slash ? (int)(slash - out + 1) : 0,
-                   slash ? out : "", part);
+    dlm_buf_printf(&buf, "%s%s%.*s%s", dir, strcmp(dir, "/") ? "/" : "",
+                   slash ? (int)(slash - out + 1) : 0, slash ? out : "", part);
     *ret = dlm_buf_take(&buf);
     return *ret ? 0 : DLMGR_ENOMEM;
 }
@@ -68,11 +68,13 @@ static bool same_file(const struct stat *a, const struct stat *b)
 
 static bool cannot_link(int err)
 {
-    return err == EXDEV || err == EPERM || err == EOPNOTSUPP || err == EMLINK || err == ENOENT || err == ENOTDIR;
+    return err == EXDEV || err == EPERM || err == EOPNOTSUPP || err == EMLINK || err == ENOENT ||
+           err == ENOTDIR;
 }
 
 /* *ret_there: the part has its name in `to` now, durably; false: it cannot have. */
-static int link_part(const struct dlm_dir *from, struct dlm_dir *to, const char *part, bool *ret_there, dlmgr_error *e)
+static int link_part(const struct dlm_dir *from, struct dlm_dir *to, const char *part,
+                     bool *ret_there, dlmgr_error *e)
 {
     struct stat old, new;
     int r;
@@ -82,10 +84,12 @@ static int link_part(const struct dlm_dir *from, struct dlm_dir *to, const char 
         if (cannot_link(errno))
             return 0;
         if (errno != EEXIST)
-            return dlm_fail_errno(e, DLMGR_EINVAL, to->path, "the part cannot be moved to %s", to->path);
-        if (fstatat(from->fd, part, &old, AT_SYMLINK_NOFOLLOW) < 0 || fstatat(to->fd, part, &new, AT_SYMLINK_NOFOLLOW) < 0 ||
-            !same_file(&old, &new))
-            return dlm_fail(e, DLMGR_EINVAL, "%s/%s is in the way of the part: move it away", to->path, part);
+            return dlm_fail_errno(e, DLMGR_EINVAL, to->path, "the part cannot be moved to %s",
+                                  to->path);
+        if (fstatat(from->fd, part, &old, AT_SYMLINK_NOFOLLOW) < 0 ||
+            fstatat(to->fd, part, &new, AT_SYMLINK_NOFOLLOW) < 0 || !same_file(&old, &new))
+            return dlm_fail(e, DLMGR_EINVAL, "%s/%s is in the way of the part: move it away",
+                            to->path, part);
     }
     r = dlm_dir_sync(to);
     if (r < 0) {
@@ -97,7 +101,8 @@ static int link_part(const struct dlm_dir *from, struct dlm_dir *to, const char 
 }
 
 /* from NULL: the old directory is gone, and the part with it. */
-static int follow(const struct dlm_dir *from, struct dlm_dir *to, const char *part, bool *ret_there, bool *ret_same, dlmgr_error *e)
+static int follow(const struct dlm_dir *from, struct dlm_dir *to, const char *part, bool *ret_there,
+                  bool *ret_same, dlmgr_error *e)
 {
     struct stat old, new;
 
@@ -118,8 +123,8 @@ static int as_mistake(int r, dlmgr_error *e)
     return DLMGR_EINVAL;
 }
 
-int dlm_part_follow(struct dlm_store *s, const struct dlm_row *row, const char *dir, const char *out, bool create,
-                    json_t *parts, dlmgr_error *e)
+int dlm_part_follow(struct dlm_store *s, const struct dlm_row *row, const char *dir,
+                    const char *out, bool create, json_t *parts, dlmgr_error *e)
 {
     CLEANUP_FREE char *was = NULL, *will = NULL;
     struct dlm_dirs *dirs = NULL;

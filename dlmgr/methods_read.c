@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * methods_read.c - list, show, events, count, find: what can be asked without changing anything.
+ * methods_read.c - list, show, events, count: what can be asked without changing anything.
  *
  * Each runs on a connection that only reads and leaves no transaction open; lists come in pages of at most a thousand. What
  * is in memory only (speed, connections, bytes since the last checkpoint) the engine lays over the answer.
  */
 #include "dlmgr/method.h"
 #include "dlmgr/plan.h"
-#include "dlmgr/request.h"
-
-enum { FIND_MAX = 10000, SAME_MAX = 100 };
 
 struct rows {
     json_t *array;
@@ -28,11 +25,13 @@ static int add_row(const struct dlm_row *row, void *context)
 
 static bool row_matches(const struct dlm_row *row, const struct dlm_selection *sel)
 {
-    return (!sel->states || (sel->states & (1u << row->state))) && (!sel->session || !strcmp(sel->session, row->session));
+    return (!sel->states || (sel->states & (1u << row->state))) &&
+           (!sel->session || !strcmp(sel->session, row->session));
 }
 
 /* Every id is looked up, so that an unknown one is found wherever the page ends. */
-static int list_ids(struct dlm_store *s, const struct dlm_selection *sel, json_t *array, dlmgr_error *e)
+static int list_ids(struct dlm_store *s, const struct dlm_selection *sel, json_t *array,
+                    dlmgr_error *e)
 {
     int r = 0;
 
@@ -40,18 +39,21 @@ static int list_ids(struct dlm_store *s, const struct dlm_selection *sel, json_t
         struct dlm_row row = {0};
 
         r = dlm_task_get(s, sel->ids[i], &row, e);
-        if (r == 0 && sel->ids[i] > sel->after && (int64_t)json_array_size(array) < sel->limit && row_matches(&row, sel) &&
-            append(array, dlm_task_json(&row)))
+        if (r == 0 && sel->ids[i] > sel->after && (int64_t)json_array_size(array) < sel->limit &&
+            row_matches(&row, sel) && append(array, dlm_task_json(&row)))
             r = dlm_no_memory(e);
         dlm_row_clear(&row);
     }
     return r;
 }
 
-static int list_page(struct dlm_store *s, const struct dlm_selection *sel, json_t *array, dlmgr_error *e)
+static int list_page(struct dlm_store *s, const struct dlm_selection *sel, json_t *array,
+                     dlmgr_error *e)
 {
-    struct dlm_filter filter = {
-        .states = sel->states, .session = sel->session, .after = sel->after, .limit = (int)sel->limit};
+    struct dlm_filter filter = {.states = sel->states,
+                                .session = sel->session,
+                                .after = sel->after,
+                                .limit = (int)sel->limit};
     struct rows rows = {array, sel};
     int r = dlm_store_list(s, &filter, add_row, &rows);
 
@@ -91,7 +93,8 @@ static int segments_json(struct dlm_store *s, int64_t id, json_t **ret)
         int64_t from = i < n ? blocks[i].idx * DLM_BLOCK : -1;
 
         if (from != end && end > start)
-            r = append(array, json_pack("{s:I, s:I}", "start", (json_int_t)start, "end", (json_int_t)end));
+            r = append(array,
+                       json_pack("{s:I, s:I}", "start", (json_int_t)start, "end", (json_int_t)end));
         if (from != end)
             start = from;
         end = i < n ? from + blocks[i].len : 0;
@@ -169,17 +172,23 @@ static int show_rest(struct dlm_store *s, const struct dlm_row *row, bool secret
         json_decref(sources);
         return r;
     }
-    r = json_object_set_new(task, "sources", sources) | json_object_set_new(task, "segments", segments) |
-        json_object_set_new(task, "origin", dlm_bytes_to_json(row->origin, row->origin ? strlen(row->origin) : 0)) |
-        json_object_set_new(task, "part", dlm_bytes_to_json(row->part, row->part ? strlen(row->part) : 0)) |
+    r = json_object_set_new(task, "sources", sources) |
+        json_object_set_new(task, "segments", segments) |
+        json_object_set_new(task, "origin",
+                            dlm_bytes_to_json(row->origin, row->origin ? strlen(row->origin) : 0)) |
+        json_object_set_new(task, "part",
+                            dlm_bytes_to_json(row->part, row->part ? strlen(row->part) : 0)) |
         json_object_set_new(task, "validator",
-                            dlm_bytes_to_json(row->validator, row->validator ? strlen(row->validator) : 0)) |
+                            dlm_bytes_to_json(row->validator,
+                                              row->validator ? strlen(row->validator) : 0)) |
         json_object_set_new(task, "on_exists", json_string(known ? policies[row->on_exists] : "?")) |
         json_object_set_new(task, "mask", json_sprintf("%04o", (unsigned)row->mask)) |
         json_object_set_new(task, "started_at", dlm_time_json(row->started_at)) |
         json_object_set_new(task, "options", object_or_null(dlm_json_object(row->options))) |
         json_object_set_new(task, "secrets",
-                            !secret ? json_null() : secrets ? json_incref(secret) : veiled(secret));
+                            !secret   ? json_null()
+                            : secrets ? json_incref(secret)
+                                      : veiled(secret));
     return r ? DLMGR_ENOMEM : 0;
 }
 
@@ -237,8 +246,8 @@ int dlm_work_events(struct dlm_store *s, const json_t *params, json_t **ret_resu
         r = dlm_store_events(s, session, after < 0 ? acked : after, (int)limit, add_event, events);
     if (r < 0)
         return dlm_work_failed(s, r, e);
-    *ret_result =
-        json_pack("{s:O, s:I, s:I}", "events", events, "acked", (json_int_t)acked, "last", (json_int_t)last);
+    *ret_result = json_pack("{s:O, s:I, s:I}", "events", events, "acked", (json_int_t)acked, "last",
+                            (json_int_t)last);
     return *ret_result ? 0 : dlm_no_memory(e);
 }
 
@@ -258,85 +267,7 @@ int dlm_work_count(struct dlm_store *s, const json_t *params, json_t **ret_resul
         r |= json_object_set_new(states, dlm_state_name(i), json_integer(tally.by_state[i]));
     if (r == 0)
         *ret_result = json_pack("{s:O, s:I, s:I, s:i, s:i}", "states", states, "waiting_storage",
-                                (json_int_t)tally.waiting_storage, "waiting_timed", (json_int_t)tally.waiting_timed,
-                                "owner_pid", 0, "first_failure", 0);
+                                (json_int_t)tally.waiting_storage, "waiting_timed",
+                                (json_int_t)tally.waiting_timed, "owner_pid", 0, "first_failure", 0);
     return r == 0 && *ret_result ? 0 : dlm_no_memory(e);
-}
-
-/* ---- find --------------------------------------------------------------------------------------------- */
-
-/* Redacted URLs may be the same where the real ones are not. */
-static int same_secret(struct dlm_store *s, const struct dlm_row *row, const struct dlm_request *wanted, bool *ret)
-{
-    CLEANUP_JSON json_t *ours = dlm_json_object(wanted->secret), *theirs = NULL;
-    CLEANUP_FREE char *text = NULL;
-    int r = row->secret ? dlm_store_secret(s, row->secret, &text) : 0;
-    const char *a, *b;
-
-    if (r < 0)
-        return r;
-    theirs = dlm_json_object(text);
-    a = json_string_value(json_array_get(json_object_get(ours, "urls"), 0));
-    b = json_string_value(json_array_get(json_object_get(theirs, "urls"), 0));
-    *ret = !strcmp(a ? a : wanted->row.url, b ? b : row->url);
-    return 0;
-}
-
-static int find_same(struct dlm_store *s, const struct dlm_request *wanted, int64_t *ret_id)
-{
-    int64_t below = 0, id;
-
-    *ret_id = 0;
-    for (int i = 0; i < SAME_MAX && !*ret_id; i++) {
-        struct dlm_row row = {0};
-        bool same = false;
-        int r = dlm_store_find_same(s, wanted->row.session, wanted->row.url, wanted->row.dir,
-                                    wanted->row.out, below, &id);
-
-        if (r == DLMGR_ENOTFOUND)
-            return 0;
-        if (r == 0)
-            r = dlm_store_get(s, id, &row);
-        if (r == 0)
-            r = same_secret(s, &row, wanted, &same);
-        dlm_row_clear(&row);
-        if (r < 0)
-            return r;
-        if (same)
-            *ret_id = id;
-        below = id;
-    }
-    return 0;
-}
-
-int dlm_work_find(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e)
-{
-    static const char *const known[] = {"tasks", NULL};
-    const json_t *tasks = json_object_get(params, "tasks"), *item;
-    CLEANUP_JSON json_t *ids = json_array();
-    size_t i;
-    int r = dlm_params_check(params, known, e);
-
-    if (r < 0)
-        return r;
-    if (!json_is_array(tasks))
-        return dlm_fail(e, DLMGR_EINVAL, "tasks: must be an array");
-    if (json_array_size(tasks) > FIND_MAX)
-        return dlm_fail(e, DLMGR_ELIMIT, "tasks: more than %d at once", FIND_MAX);
-    json_array_foreach (tasks, i, item) {
-        struct dlm_request wanted = {0};
-        int64_t id = 0;
-
-        r = dlm_request_parse(item, 0, &wanted, e);
-        if (r < 0)
-            return r;
-        r = find_same(s, &wanted, &id);
-        if (r == 0)
-            r = append(ids, json_integer(id));
-        dlm_request_clear(&wanted);
-        if (r < 0)
-            return dlm_work_failed(s, r, e);
-    }
-    *ret_result = json_pack("{s:O}", "ids", ids);
-    return *ret_result ? 0 : dlm_no_memory(e);
 }

@@ -66,7 +66,8 @@ static int read_change(const json_t *params, struct change *c, dlmgr_error *e)
     if (r == 0)
         r = dlm_params_int(params, "start_after", 0, INT64_MAX, &c->start_after, e);
     if (r == 0 && c->priority == INT64_MIN && !dlm_set_restarts(params))
-        r = dlm_fail(e, DLMGR_EINVAL, "nothing to change: give url, out, dir, priority, limit_rate or start_after");
+        r = dlm_fail(e, DLMGR_EINVAL,
+                     "nothing to change: give url, out, dir, priority, limit_rate or start_after");
     return r;
 }
 
@@ -126,7 +127,8 @@ static int load(struct set *x)
         free(urls[i]);
     free(urls);
     if (r == DLMGR_EJOURNAL)
-        return dlm_fail(x->e, r, "the options of task %lld are not what dlmgr wrote", (long long)x->row.id);
+        return dlm_fail(x->e, r, "the options of task %lld are not what dlmgr wrote",
+                        (long long)x->row.id);
     if (r < 0)
         return dlm_no_memory(x->e);
     x->hidden = dlm_json_object(secret);
@@ -157,8 +159,9 @@ static int sift(struct set *x, json_t *object)
     if (url.user || strcmp(url.origin, x->row.origin))
         return 0;
     /* Also when they stood in the old URL. */
-    return put_text(object, "user", x->opts.user) || put_text(object, "password", x->opts.password) ?
-               dlm_no_memory(x->e) : 0;
+    return put_text(object, "user", x->opts.user) || put_text(object, "password", x->opts.password)
+               ? dlm_no_memory(x->e)
+               : 0;
 }
 
 static json_t *mirrors(const struct dlm_opts *o)
@@ -185,9 +188,12 @@ static int build(struct set *x, json_t **ret)
         return r;
     if (put_text(object, "url", c->url ? c->url : x->opts.urls[0]) ||
         json_object_set_new(object, "mirrors", mirrors(&x->opts)) ||
-        put_text(object, "dir", c->dir ? c->dir : x->row.dir) || put_text(object, "out", c->out ? c->out : x->row.out) ||
-        (c->limit_rate >= 0 && json_object_set_new(object, "limit_rate", json_integer(c->limit_rate))) ||
-        (c->start_after >= 0 && json_object_set_new(object, "start_after", json_integer(c->start_after))))
+        put_text(object, "dir", c->dir ? c->dir : x->row.dir) ||
+        put_text(object, "out", c->out ? c->out : x->row.out) ||
+        (c->limit_rate >= 0 &&
+         json_object_set_new(object, "limit_rate", json_integer(c->limit_rate))) ||
+        (c->start_after >= 0 &&
+         json_object_set_new(object, "start_after", json_integer(c->start_after))))
         return dlm_no_memory(x->e);
     *ret = TAKE_PTR(object);
     return 0;
@@ -228,7 +234,12 @@ static bool url_explains(const struct dlm_row *row)
 
 static int move(struct set *x, int to, bool bump)
 {
-    struct dlm_move m = {.id = x->row.id, .to = to, .bump = bump, .bytes = -1, .total = -1, .attempts = bump ? 0 : -1};
+    struct dlm_move m = {.id = x->row.id,
+                         .to = to,
+                         .bump = bump,
+                         .bytes = -1,
+                         .total = -1,
+                         .attempts = bump ? 0 : -1};
     int r;
 
     if (to == DLMGR_WAITING) {
@@ -250,7 +261,8 @@ static int settle(struct set *x)
 
     if (x->row.state == DLMGR_FAILED && c->url && url_explains(&x->row))
         r = move(x, DLMGR_QUEUED, true);
-    else if (x->row.state == DLMGR_WAITING && (timed ? c->start_after >= 0 && c->start_after <= x->now : c->url || c->dir))
+    else if (x->row.state == DLMGR_WAITING &&
+             (timed ? c->start_after >= 0 && c->start_after <= x->now : c->url || c->dir))
         r = move(x, DLMGR_QUEUED, false);
     if (r == 0 && c->start_after > x->now && x->row.state != DLMGR_FAILED)
         r = move(x, DLMGR_WAITING, false);
@@ -272,7 +284,8 @@ static int change(struct set *x, json_t *parts)
     if (r == 0)
         r = write_back(x, &request);
     if (r == 0 && (x->c.dir || x->c.out))
-        r = dlm_part_follow(x->s, &x->row, request.row.dir, request.row.out, request.create_dirs, parts, x->e);
+        r = dlm_part_follow(x->s, &x->row, request.row.dir, request.row.out, request.create_dirs,
+                            parts, x->e);
     if (r == 0)
         r = settle(x);
     dlm_request_clear(&request);

@@ -79,14 +79,18 @@ long long method_int(struct dlm_store *s, const char *method, const char *params
 {
     CLEANUP_JSON json_t *result = method_result(s, method, params);
     const char *dot = strchr(what, '.'), *hash = strchr(what, '#');
-    CLEANUP_FREE char *name = dlm_strndup(what, dot ? (size_t)(dot - what) : hash ? (size_t)(hash - what) : strlen(what));
+    CLEANUP_FREE char *name = dlm_strndup(what, dot    ? (size_t)(dot - what)
+                                                : hash ? (size_t)(hash - what)
+                                                       : strlen(what));
     const json_t *value = json_object_get(result, name);
 
     CU_ASSERT_FATAL(value != NULL);
-    return hash ? (long long)json_array_size(value) : json_integer_value(dot ? json_object_get(value, dot + 1) : value);
+    return hash ? (long long)json_array_size(value)
+                : json_integer_value(dot ? json_object_get(value, dot + 1) : value);
 }
 
-void method_refuses(struct dlm_store *s, const char *method, const char *params, int code, const char *named)
+void method_refuses(struct dlm_store *s, const char *method, const char *params, int code,
+                    const char *named)
 {
     json_t *result = NULL;
     dlmgr_error e = {0};
@@ -114,12 +118,21 @@ static void make_part(const char *dir, const char *out)
 void method_task_with_part(struct dlm_store *s, int64_t id, const char *dir, const char *out)
 {
     static const struct dlm_block_row blocks[] = {{0, 1 << 20, 1}, {1, 1 << 20, 2}, {3, 5, 3}};
-    struct dlm_begin begin = {.id = id, .total = MIB(4), .validator = "\"v\"", .name = "x", .part = METHOD_PART};
+    struct dlm_begin begin = {.id = id,
+                              .total = MIB(4),
+                              .validator = "\"v\"",
+                              .name = "x",
+                              .part = METHOD_PART};
     struct dlm_ident ident = {.ino = 1, .size = MIB(4)};
-    struct dlm_hint hint = {.task = id, .boot = "boot", .ino = 1, .start = MIB(3) + 5, .end = MIB(3) + 9};
+    struct dlm_hint hint = {.task = id,
+                            .boot = "boot",
+                            .ino = 1,
+                            .start = MIB(3) + 5,
+                            .end = MIB(3) + 9};
     CLEANUP_FREE char *params =
         method_text("{'tasks':[{'url':'http://u:s3cret@h/f','dir':'%s','out':'%s','mask':23,'mirrors':['http://m/f'],"
-                    "'headers':['Authorization: s3cret'],'connections':3}]}", dir, out);
+                    "'headers':['Authorization: s3cret'],'connections':3}]}",
+                    dir, out);
     int64_t generation;
 
     make_part(dir, out);
@@ -127,7 +140,8 @@ void method_task_with_part(struct dlm_store *s, int64_t id, const char *dir, con
     journal_drive(s, id, DLMGR_RUNNING);
     journal_begin(s);
     CU_ASSERT_FATAL(dlm_store_begin_generation(s, &begin, &generation) == 0);
-    CU_ASSERT_FATAL(dlm_store_checkpoint(s, id, generation, &ident, blocks, ARRAY_SIZE(blocks), MIB(2) + 5) == 0);
+    CU_ASSERT_FATAL(dlm_store_checkpoint(s, id, generation, &ident, blocks, ARRAY_SIZE(blocks),
+                                         MIB(2) + 5) == 0);
     hint.generation = generation;
     CU_ASSERT_FATAL(dlm_store_hint_add(s, &hint) == 0);
     CU_ASSERT_FATAL(journal_try(s, id, DLMGR_PAUSED) == 0);

@@ -14,7 +14,7 @@
 #define METHOD_PART "x.1-abcd.part"
 
 char *method_text(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* yours */
-json_t *method_params(const char *text); /* NULL for NULL */
+json_t *method_params(const char *text);                                       /* NULL for NULL */
 
 /* It must succeed; the result is yours. */
 json_t *method_result(struct dlm_store *s, const char *method, const char *params);
@@ -22,7 +22,8 @@ void method_ok(struct dlm_store *s, const char *method, const char *params);
 /* An integer of the result: "count"; "states.paused" is one within an object, "tasks#" the size of an array. */
 long long method_int(struct dlm_store *s, const char *method, const char *params, const char *what);
 /* It must fail with this code and a text that has `named` in it. */
-void method_refuses(struct dlm_store *s, const char *method, const char *params, int code, const char *named);
+void method_refuses(struct dlm_store *s, const char *method, const char *params, int code,
+                    const char *named);
 
 /*
  * Add a paused task with credentials and a mirror, which must get this id; it has a part METHOD_PART of three blocks (0, 1, and 5 bytes of the one

@@ -41,7 +41,8 @@ static bool strikes(bool lasting)
 
 static bool io_fails(void)
 {
-    return (fault.kind == SQLFAULT_IO && strikes(false)) || (fault.kind == SQLFAULT_DEAD && strikes(true));
+    return (fault.kind == SQLFAULT_IO && strikes(false)) ||
+           (fault.kind == SQLFAULT_DEAD && strikes(true));
 }
 
 void sqlfault_set(enum sqlfault_kind kind, long n)
@@ -76,7 +77,8 @@ static int file_write(sqlite3_file *f, const void *data, int n, sqlite3_int64 at
 {
     sqlite3_int64 size = 0;
 
-    if (fault.kind == SQLFAULT_FULL && (real_of(f)->xFileSize(f, &size) != SQLITE_OK || at + n > size) && strikes(true))
+    if (fault.kind == SQLFAULT_FULL &&
+        (real_of(f)->xFileSize(f, &size) != SQLITE_OK || at + n > size) && strikes(true))
         return SQLITE_FULL;
     return io_fails() ? SQLITE_IOERR_WRITE : real_of(f)->xWrite(f, data, n, at);
 }
@@ -131,7 +133,8 @@ static const sqlite3_io_methods *ours_of(const sqlite3_io_methods *real)
     return &tables[i].ours;
 }
 
-static int file_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+static int file_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
+                     int *ret_flags)
 {
     int rc;
 
@@ -168,7 +171,8 @@ __attribute__((constructor)) static void install(void)
     ours = memory;
     ours.xMalloc = memory_malloc;
     ours.xRealloc = memory_realloc;
-    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &ours) != SQLITE_OK || !dlm_vfs() || !(vfs = sqlite3_vfs_find(dlm_vfs())))
+    if (sqlite3_config(SQLITE_CONFIG_MALLOC, &ours) != SQLITE_OK || !dlm_vfs() ||
+        !(vfs = sqlite3_vfs_find(dlm_vfs())))
         abort();
     real_open = vfs->xOpen;
     vfs->xOpen = file_open;

@@ -77,7 +77,8 @@ static size_t left(int fix)
 static void finds(int fix, const char *name, const char *what, int fixed)
 {
     CLEANUP_JSON json_t *result = look(fix);
-    CLEANUP_FREE char *path = *name == '/' ? dlm_strdup(name) : in_home(name), *text = json_dumps(result, 0);
+    CLEANUP_FREE char *path = *name == '/' ? dlm_strdup(name) : in_home(name),
+                      *text = json_dumps(result, 0);
     const json_t *p = problem(result, 0);
     const char *got = dlm_json_string(p, "what");
 
@@ -137,7 +138,8 @@ static void test_doctor_sound(void)
 /* An empty directory may become a home; what is none is an error. */
 static void test_doctor_no_home(void)
 {
-    CLEANUP_FREE char *absent = method_text("%s/absent", test_dir()), *journal = in_home("journal.db");
+    CLEANUP_FREE char *absent = method_text("%s/absent", test_dir()),
+                      *journal = in_home("journal.db");
     char *text = NULL;
     dlmgr_error e = {0};
 
@@ -157,7 +159,8 @@ static void test_doctor_busy(void)
     dlmgr_error e = {0};
 
     make_home();
-    CU_ASSERT_FATAL(dlm_home_open(journal_home(), false, false, &h, NULL) == 0 && dlm_home_lock(h, NULL) == 0);
+    CU_ASSERT_FATAL(dlm_home_open(journal_home(), false, false, &h, NULL) == 0 &&
+                    dlm_home_lock(h, NULL) == 0);
     snprintf(pid, sizeof(pid), "%d", (int)getpid());
     CHECK_INT(dlm_doctor(journal_home(), 1, &text, &e), DLMGR_EBUSY);
     test_about("%s", e.text);
@@ -214,8 +217,9 @@ static void test_doctor_types(void)
         const char *name, *what;
         int type;
     } rows[] = {
-        {"journal.db", "symbolic link", S_IFLNK}, {"journal.db-wal", "FIFO", S_IFIFO}, {"secrets.db", "directory", S_IFDIR},
-        {"slots", "FIFO", S_IFIFO},               {"lock", "directory", S_IFDIR},      {"daemon.log", "symbolic link", S_IFLNK},
+        {"journal.db", "symbolic link", S_IFLNK}, {"journal.db-wal", "FIFO", S_IFIFO},
+        {"secrets.db", "directory", S_IFDIR},     {"slots", "FIFO", S_IFIFO},
+        {"lock", "directory", S_IFDIR},           {"daemon.log", "symbolic link", S_IFLNK},
     };
     CLEANUP_FREE char *other = method_text("%s/other", test_dir());
     struct stat st;
@@ -226,14 +230,15 @@ static void test_doctor_types(void)
 
         journal_homefd();
         unlink(path); /* the lock of the last look */
-        CU_ASSERT_FATAL((rows[i].type == S_IFLNK  ? symlink(other, path)
+        CU_ASSERT_FATAL((rows[i].type == S_IFLNK   ? symlink(other, path)
                          : rows[i].type == S_IFIFO ? mkfifo(path, 0600)
                                                    : mkdir(path, 0700)) == 0);
         {
             CLEANUP_JSON json_t *result = look(0);
 
             test_about("%s", rows[i].name);
-            CU_ASSERT(count(result) >= 1 && strstr(dlm_json_string(problem(result, 0), "what"), rows[i].what));
+            CU_ASSERT(count(result) >= 1 &&
+                      strstr(dlm_json_string(problem(result, 0), "what"), rows[i].what));
             CU_ASSERT(lstat(path, &st) == 0 && (st.st_mode & S_IFMT) == (mode_t)rows[i].type);
         }
         finds(1, rows[i].name, rows[i].what, 1);
@@ -251,7 +256,8 @@ static void test_doctor_sockets(void)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     make_home();
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock", journal_homefd());
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock",
+             journal_homefd());
     CU_ASSERT_FATAL(fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     close(fd);
     finds(0, "control.sock", "nobody listens", 0);
@@ -316,7 +322,8 @@ static void test_doctor_journal_page(void)
 static void test_doctor_journal_integrity(void)
 {
     make_home();
-    journal_sql("journal.db", "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'tasks_url'");
+    journal_sql("journal.db",
+                "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'tasks_url'");
     finds(0, "journal.db", "is never used", 0);
     finds(1, "journal.db", "; moved to quarantine/", 1);
     CHECK_INT(left(0), 0);
@@ -360,7 +367,8 @@ static void test_doctor_journal_unsound(void)
 /* The journal is gone and its WAL is not: a new journal must not take it. */
 static void test_doctor_lone_wal(void)
 {
-    CLEANUP_FREE char *path = in_home("journal.db"), *wal = in_home("journal.db-wal"), *secrets = in_home("secrets.db");
+    CLEANUP_FREE char *path = in_home("journal.db"), *wal = in_home("journal.db-wal"),
+                      *secrets = in_home("secrets.db");
     CLEANUP_FD int fd = -1;
     uint64_t sum;
 
@@ -419,7 +427,8 @@ static void test_doctor_secrets_page(void)
     struct stat st;
 
     for (int i = 0; i < TASKS; i++) {
-        CLEANUP_FREE char *params = method_text("{'tasks':[{'url':'http://h/%d','dir':'/','user':'%0500d'}]}", i, i);
+        CLEANUP_FREE char *params =
+            method_text("{'tasks':[{'url':'http://h/%d','dir':'/','user':'%0500d'}]}", i, i);
 
         method_ok(s, "add", params);
     }
@@ -436,7 +445,8 @@ static void test_doctor_secrets_page(void)
 
 static void test_doctor_parts(void)
 {
-    CLEANUP_FREE char *part = method_text("%s/sub/%s", test_dir(), METHOD_PART), *sub = method_text("%s/sub", test_dir());
+    CLEANUP_FREE char *part = method_text("%s/sub/%s", test_dir(), METHOD_PART),
+                      *sub = method_text("%s/sub", test_dir());
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
 
     method_task_with_part(s, 1, sub, "x");

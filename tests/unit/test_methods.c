@@ -77,7 +77,8 @@ static void test_methods_limits(void)
 {
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
     CLEANUP_JSON json_t *ids = json_array(), *tasks = json_array();
-    CLEANUP_JSON json_t *by_id = json_pack("{s:O}", "ids", ids), *all = json_pack("{s:O}", "tasks", tasks);
+    CLEANUP_JSON json_t *by_id = json_pack("{s:O}", "ids", ids),
+                        *all = json_pack("{s:O}", "tasks", tasks);
     json_t *result = NULL;
 
     for (int i = 0; i <= DLM_IDS_MAX; i++) {
@@ -98,7 +99,8 @@ static void test_methods_select(void)
     } rows[] = {
         {NULL, "1 2 3 4 5"},
         {"{}", "1 2 3 4 5"},
-        {"{'ids':null,'states':null,'session':null,'after':null,'limit':null,'all':null}", "1 2 3 4 5"},
+        {"{'ids':null,'states':null,'session':null,'after':null,'limit':null,'all':null}",
+         "1 2 3 4 5"},
         {"{'ids':[5,1,5]}", "1 5"},
         {"{'ids':[]}", ""},
         {"{'limit':2}", "1 2"},
@@ -116,9 +118,10 @@ static void test_methods_select(void)
     };
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
 
-    method_ok(s, "add", "{'tasks':[{'url':'http://h/1','dir':'/'},{'url':'http://h/2','dir':'/','paused':true},"
-                        "{'url':'http://h/3','dir':'/'},{'url':'http://h/4','dir':'/','paused':true,'session':'other'},"
-                        "{'url':'http://h/5','dir':'/','session':'other'}]}");
+    method_ok(s, "add",
+              "{'tasks':[{'url':'http://h/1','dir':'/'},{'url':'http://h/2','dir':'/','paused':true},"
+              "{'url':'http://h/3','dir':'/'},{'url':'http://h/4','dir':'/','paused':true,'session':'other'},"
+              "{'url':'http://h/5','dir':'/','session':'other'}]}");
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         CLEANUP_JSON json_t *result = method_result(s, "list", rows[i].params);
         CLEANUP_BUF struct dlm_buf got = {0};
@@ -190,8 +193,8 @@ static void test_methods_act_by_state(void)
         CLEANUP_FREE char *url = method_text("http://h:80/%zu", i);
         int64_t id = journal_add(s, url);
         CLEANUP_FREE char *by_id = method_text("{'action':'%s','ids':[%d]}", action, (int)id);
-        CLEANUP_FREE char *by_state =
-            method_text("{'action':'%s','states':['%s'],'after':%d}", action, dlm_state_name(state), (int)id - 1);
+        CLEANUP_FREE char *by_state = method_text("{'action':'%s','states':['%s'],'after':%d}",
+                                                  action, dlm_state_name(state), (int)id - 1);
         struct dlm_row row = {0};
 
         journal_drive(s, id, state);
@@ -219,7 +222,8 @@ static void test_methods_act_whole(void)
     int64_t a = journal_add(s, "http://h:80/a"), b = journal_add(s, "http://h:80/b");
 
     journal_drive(s, b, DLMGR_DONE);
-    method_refuses(s, "act", "{'action':'cancel','ids':[1,2]}", DLMGR_ESTATE, "task 2 is done and cannot be cancelled");
+    method_refuses(s, "act", "{'action':'cancel','ids':[1,2]}", DLMGR_ESTATE,
+                   "task 2 is done and cannot be cancelled");
     CHECK_INT(journal_state(s, a), DLMGR_QUEUED);
     CHECK_INT(method_int(s, "act", "{'action':'cancel','all':true}", "count"), 1);
     CHECK_INT(journal_state(s, a), DLMGR_CANCELLED);
@@ -272,7 +276,8 @@ static void test_methods_act_pages(void)
         journal_add_row(s, &row);
     journal_commit(s);
     do {
-        CLEANUP_FREE char *params = method_text("{'action':'pause','all':true,'after':%d}", (int)next);
+        CLEANUP_FREE char *params = method_text("{'action':'pause','all':true,'after':%d}",
+                                                (int)next);
         CLEANUP_JSON json_t *result = method_result(s, "act", params);
 
         sum += dlm_json_int(result, "count", 0);
@@ -320,13 +325,16 @@ static void test_methods_add_key(void)
 
     CHECK_INT(json_array_size(json_object_get(result, "existed")), 0);
     json_decref(result);
-    result = method_result(s, "add", "{'tasks':[{'url':'http://h/b','dir':'/'},{'url':'http://h/a','dir':'/','key':'k'}]}");
+    result =
+        method_result(s, "add",
+                      "{'tasks':[{'url':'http://h/b','dir':'/'},{'url':'http://h/a','dir':'/','key':'k'}]}");
     CHECK_INT(json_integer_value(json_array_get(json_object_get(result, "ids"), 0)), 2);
     CHECK_INT(json_integer_value(json_array_get(json_object_get(result, "ids"), 1)), 1);
     CHECK_INT(json_array_size(json_object_get(result, "existed")), 1);
     CHECK_INT(json_integer_value(json_array_get(json_object_get(result, "existed"), 0)), 1);
     json_decref(result);
-    method_refuses(s, "add", "{'tasks':[{'url':'http://h/c','dir':'/'},{'url':'http://h/d','dir':'/','key':'k'}]}",
+    method_refuses(s, "add",
+                   "{'tasks':[{'url':'http://h/c','dir':'/'},{'url':'http://h/d','dir':'/','key':'k'}]}",
                    DLMGR_EEXIST, "tasks[1]: key k");
     CHECK_INT(method_int(s, "list", NULL, "tasks#"), 2);
     method_ok(s, "add", "{'tasks':[{'url':'http://h/d','dir':'/','key':'k','session':'t'}]}");
@@ -442,15 +450,24 @@ static void test_methods_halt(void)
         const char *method, *params;
         int halts;
     } rows[] = {
-        {"act", "{'action':'pause'}", 1},         {"act", "{'action':'cancel'}", 1},
-        {"act", "{'action':'remove'}", 1},        {"act", "{'action':'remove_delete'}", 1},
-        {"act", "{'action':'resume'}", 0},        {"act", "{'action':'retry'}", 0},
-        {"act", "{}", 0},                         {"list", "{'action':'pause'}", 0},
-        {"wait", "{'action':'pause'}", 0},        {"add", "{}", 0},
-        {"set", "{'priority':1}", 0},             {"set", "{'url':'http://h/'}", 1},
-        {"set", "{'out':'x'}", 1},                {"set", "{'dir':'/'}", 1},
-        {"set", "{'limit_rate':0}", 1},           {"set", "{'start_after':0}", 1},
-        {"set", "{'url':null,'priority':1}", 0},  {"set", "{'priority':1,'limit_rate':5}", 1},
+        {"act", "{'action':'pause'}", 1},
+        {"act", "{'action':'cancel'}", 1},
+        {"act", "{'action':'remove'}", 1},
+        {"act", "{'action':'remove_delete'}", 1},
+        {"act", "{'action':'resume'}", 0},
+        {"act", "{'action':'retry'}", 0},
+        {"act", "{}", 0},
+        {"list", "{'action':'pause'}", 0},
+        {"wait", "{'action':'pause'}", 0},
+        {"add", "{}", 0},
+        {"set", "{'priority':1}", 0},
+        {"set", "{'url':'http://h/'}", 1},
+        {"set", "{'out':'x'}", 1},
+        {"set", "{'dir':'/'}", 1},
+        {"set", "{'limit_rate':0}", 1},
+        {"set", "{'start_after':0}", 1},
+        {"set", "{'url':null,'priority':1}", 0},
+        {"set", "{'priority':1,'limit_rate':5}", 1},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -462,21 +479,11 @@ static void test_methods_halt(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_methods_refuse),
-    TEST(test_methods_limits),
-    TEST(test_methods_select),
-    TEST(test_methods_matches),
-    TEST(test_methods_act_by_state),
-    TEST(test_methods_act_whole),
-    TEST(test_methods_act_details),
-    TEST(test_methods_act_pages),
-    TEST(test_methods_parts),
-    TEST(test_methods_add_key),
-    TEST(test_methods_error_index),
-    TEST(test_methods_find),
-    TEST(test_methods_show),
-    TEST(test_methods_events),
-    TEST(test_methods_halt),
+    TEST(test_methods_refuse),      TEST(test_methods_limits),       TEST(test_methods_select),
+    TEST(test_methods_matches),     TEST(test_methods_act_by_state), TEST(test_methods_act_whole),
+    TEST(test_methods_act_details), TEST(test_methods_act_pages),    TEST(test_methods_parts),
+    TEST(test_methods_add_key),     TEST(test_methods_error_index),  TEST(test_methods_find),
+    TEST(test_methods_show),        TEST(test_methods_events),       TEST(test_methods_halt),
 };
 
 TEST_MAIN("methods", tests)

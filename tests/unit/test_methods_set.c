@@ -41,7 +41,8 @@ static struct dlm_opts opts_of(struct dlm_store *s, int64_t id)
 
 static void add(struct dlm_store *s, const char *more)
 {
-    CLEANUP_FREE char *params = method_text("{'tasks':[{'url':'http://h/f','dir':'/','key':'k'%s%s}]}", *more ? "," : "", more);
+    CLEANUP_FREE char *params = method_text("{'tasks':[{'url':'http://h/f','dir':'/','key':'k'%s%s}]}",
+                                            *more ? "," : "", more);
 
     method_ok(s, "add", params);
 }
@@ -105,8 +106,8 @@ static void test_set_refuses(void)
 /* Each state: may it be set? None is left by it. */
 static void test_set_by_state(void)
 {
-    static const char *const refused[DLM_STATES] = {
-        [DLMGR_COMMITTING] = "put in its place", [DLMGR_DONE] = "is done", [DLMGR_CANCELLED] = "is cancelled"};
+    static const char *const refused[DLM_STATES] =
+        {[DLMGR_COMMITTING] = "put in its place", [DLMGR_DONE] = "is done", [DLMGR_CANCELLED] = "is cancelled"};
     static const char *const changes[] = {"'priority':3", "'out':'y'", "'limit_rate':5"};
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
 
@@ -134,7 +135,8 @@ static void test_set_changes(void)
     struct dlm_opts opts;
     struct dlm_row row;
 
-    add(s, "'connections':3,'limit_rate':77,'checksum':'md5=0123456789abcdef0123456789abcdef','mask':23,'priority':2");
+    add(s,
+        "'connections':3,'limit_rate':77,'checksum':'md5=0123456789abcdef0123456789abcdef','mask':23,'priority':2");
     method_ok(s, "set", "{'key':'k','out':'y','dir':'/tmp/','limit_rate':0}");
     row = row_of(s, 1);
     CHECK_STR(row.out, "y");
@@ -189,8 +191,9 @@ static void test_set_url_credentials(void)
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         bool given = strstr(rows[i].had, "'url'") != NULL;
-        CLEANUP_FREE char *task = method_text("{'tasks':[{'dir':'/','mirrors':['http://m:n@o/f']%s,%s}]}",
-                                              given ? "" : ",'url':'http://h/f'", rows[i].had);
+        CLEANUP_FREE char *task =
+            method_text("{'tasks':[{'dir':'/','mirrors':['http://m:n@o/f']%s,%s}]}",
+                        given ? "" : ",'url':'http://h/f'", rows[i].had);
         CLEANUP_FREE char *params = method_text("{'id':%zu,'url':'%s'}", i + 1, rows[i].url);
         struct dlm_opts opts;
 
@@ -267,10 +270,14 @@ static void test_set_retries(void)
         const char *change;
         int to;
     } rows[] = {
-        {401, "'url':'http://h/g'", DLMGR_QUEUED},  {403, "'url':'http://h/g'", DLMGR_QUEUED},
-        {410, "'url':'http://h/g'", DLMGR_QUEUED},  {404, "'url':'http://h/g'", DLMGR_FAILED},
-        {0, "'url':'http://h/g'", DLMGR_FAILED},    {403, "'out':'x'", DLMGR_FAILED},
-        {403, "'priority':1", DLMGR_FAILED},        {403, "'start_after':9000000000000", DLMGR_FAILED},
+        {401, "'url':'http://h/g'", DLMGR_QUEUED},
+        {403, "'url':'http://h/g'", DLMGR_QUEUED},
+        {410, "'url':'http://h/g'", DLMGR_QUEUED},
+        {404, "'url':'http://h/g'", DLMGR_FAILED},
+        {0, "'url':'http://h/g'", DLMGR_FAILED},
+        {403, "'out':'x'", DLMGR_FAILED},
+        {403, "'priority':1", DLMGR_FAILED},
+        {403, "'start_after':9000000000000", DLMGR_FAILED},
         {403, "'url':'http://h/g','start_after':9000000000000", DLMGR_WAITING},
     };
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
@@ -325,7 +332,11 @@ static void test_set_start_after(void)
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         int64_t id = journal_add(s, "http://h:80/f");
         CLEANUP_FREE char *params = method_text("{'id':%d,%s}", (int)id, rows[i].change);
-        struct dlm_move m = {.id = id, .to = DLMGR_WAITING, .wait_reason = rows[i].reason, .wake_at = 4000, NO_CHANGE};
+        struct dlm_move m = {.id = id,
+                             .to = DLMGR_WAITING,
+                             .wait_reason = rows[i].reason,
+                             .wake_at = 4000,
+                             NO_CHANGE};
         struct dlm_row row;
 
         if (rows[i].reason) {
@@ -337,7 +348,8 @@ static void test_set_start_after(void)
         }
         method_ok(s, "set", params);
         row = row_of(s, id);
-        test_about("%s, %s: %s", dlm_state_name(rows[i].from), rows[i].reason ? rows[i].reason : "-", rows[i].change);
+        test_about("%s, %s: %s", dlm_state_name(rows[i].from),
+                   rows[i].reason ? rows[i].reason : "-", rows[i].change);
         CHECK_INT(row.state, rows[i].to);
         CHECK_STR(row.wait_reason, rows[i].waits);
         if (strstr(rows[i].change, "5000"))
@@ -421,7 +433,8 @@ static void test_set_part_same_directory(void)
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
     const char *top = test_dir();
     CLEANUP_FREE char *link = method_text("%s/link", top), *real = method_text("%s/old", top);
-    char *rows[] = {method_text("{'id':1,'out':'old/y'}"), method_text("{'id':1,'dir':'%s','out':'z'}", link),
+    char *rows[] = {method_text("{'id':1,'out':'old/y'}"),
+                    method_text("{'id':1,'dir':'%s','out':'z'}", link),
                     method_text("{'id':1,'dir':'%s'}", real), method_text("{'id':1,'priority':1}")};
     ino_t part;
 
@@ -498,7 +511,8 @@ static void test_set_without_memory(void)
 {
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
     const char *top = test_dir();
-    CLEANUP_FREE char *text = method_text("{'id':1,'url':'http://i/g','dir':'%s/new','limit_rate':9}", top);
+    CLEANUP_FREE char *text = method_text("{'id':1,'url':'http://i/g','dir':'%s/new','limit_rate':9}",
+                                          top);
     CLEANUP_JSON json_t *params = method_params(text), *result = NULL;
     int n = 0, r;
 
@@ -526,18 +540,12 @@ static void test_set_without_memory(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_set_refuses),
-    TEST(test_set_by_state),
-    TEST(test_set_changes),
-    TEST(test_set_url_credentials),
-    TEST(test_set_url_origin),
-    TEST(test_set_lost_secret),
-    TEST(test_set_retries),
-    TEST(test_set_start_after),
-    TEST(test_set_part_follows),
-    TEST(test_set_part_same_directory),
-    TEST(test_set_part_forgotten),
-    TEST(test_set_part_refuses),
+    TEST(test_set_refuses),        TEST(test_set_by_state),
+    TEST(test_set_changes),        TEST(test_set_url_credentials),
+    TEST(test_set_url_origin),     TEST(test_set_lost_secret),
+    TEST(test_set_retries),        TEST(test_set_start_after),
+    TEST(test_set_part_follows),   TEST(test_set_part_same_directory),
+    TEST(test_set_part_forgotten), TEST(test_set_part_refuses),
     TEST(test_set_without_memory),
 };
 

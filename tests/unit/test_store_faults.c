@@ -20,7 +20,8 @@
 struct run {
     struct dlm_store *s;
     int committed, attempted; /* parts of the story */
-    int batch, next_batch;    /* the same, of what else is in the batch: also when the part was undone */
+    int batch,
+        next_batch; /* the same, of what else is in the batch: also when the part was undone */
 };
 
 /* ---- The story --------------------------------------------------------------------------------------------- */
@@ -34,7 +35,8 @@ struct run {
 
 static int add_all(struct dlm_store *s)
 {
-    static const char *const hosts[] = {"http://a:80/1", "http://b:80/2", "http://b:80/3", "http://c:80/4"};
+    static const char *const hosts[] = {"http://a:80/1", "http://b:80/2", "http://b:80/3",
+                                        "http://c:80/4"};
 
     for (int i = 0; i < (int)ARRAY_SIZE(hosts); i++) {
         struct dlm_row row = journal_row(hosts[i]);
@@ -69,7 +71,11 @@ static int write_bytes(struct dlm_store *s)
 {
     static const struct dlm_block_row blocks[] = {{0, 1 << 20, 1}, {1, 7, 2}};
     static const uint32_t bad[] = {1};
-    struct dlm_begin b = {.id = 4, .validator = "\"v\"", .total = 3 << 20, .name = "f", .part = "f.part"};
+    struct dlm_begin b = {.id = 4,
+                          .validator = "\"v\"",
+                          .total = 3 << 20,
+                          .name = "f",
+                          .part = "f.part"};
     struct dlm_ident ident = {.ino = 1, .btime_ns = 2, .size = 3};
     struct dlm_hint hint = {.task = 4, .boot = "boot", .start = 0, .end = 9};
     int64_t generation;
@@ -106,8 +112,14 @@ static int move_with_savepoints(struct dlm_store *s)
 static int change(struct dlm_store *s)
 {
     static const char *const urls[] = {"https://n:443/new", "https://o:443/mirror"};
-    struct dlm_edit edit = {.urls = urls, .n_urls = 2, .origin = "https://n:443", .has_secret = true, .secret = "{}",
-                            .options = "{}", .has_priority = true, .priority = 9};
+    struct dlm_edit edit = {.urls = urls,
+                            .n_urls = 2,
+                            .origin = "https://n:443",
+                            .has_secret = true,
+                            .secret = "{}",
+                            .options = "{}",
+                            .has_priority = true,
+                            .priority = 9};
     int64_t next;
     bool more;
 
@@ -128,7 +140,9 @@ static int clean_up(struct dlm_store *s)
     return dlm_store_committing(s, 0, &row) == DLMGR_ENOTFOUND ? 0 : DLMGR_ENOMEM;
 }
 
-static int (*const parts[])(struct dlm_store *s) = {add_all, take_some, write_bytes, move_with_savepoints, change, clean_up};
+static int (*const parts[])(struct dlm_store *s) = {add_all,     take_some,
+                                                    write_bytes, move_with_savepoints,
+                                                    change,      clean_up};
 
 static int see_row(const struct dlm_row *row, void *context)
 {
@@ -227,8 +241,9 @@ static char *prints[ARRAY_SIZE(parts) + 1]; /* of the journal after each part, w
 
 static int print_row(const struct dlm_row *row, void *context)
 {
-    dlm_buf_printf(context, "%d state %d gen %d bytes %d prio %d secret %d %s %s %s\n", (int)row->id, row->state,
-                   (int)row->generation, (int)row->bytes, row->priority, row->secret != 0, row->url, row->part ? row->part : "-",
+    dlm_buf_printf(context, "%d state %d gen %d bytes %d prio %d secret %d %s %s %s\n",
+                   (int)row->id, row->state, (int)row->generation, (int)row->bytes, row->priority,
+                   row->secret != 0, row->url, row->part ? row->part : "-",
                    row->wait_reason ? row->wait_reason : "-");
     return 0;
 }
@@ -286,9 +301,10 @@ static void check_commit(struct dlm_store *s, const struct run *t, const char *a
     int done = number_of(s, "part"), batch = number_of(s, "batch");
     CLEANUP_FREE char *now = print(s);
 
-    test_about("%s: parts %d of %d, batches %d of %d were reported, %d and %d are there", about, t->committed, t->attempted, t->batch,
-               t->next_batch, done, batch);
-    CU_ASSERT((done == t->committed && batch == t->batch) || (done == t->attempted && batch == t->next_batch));
+    test_about("%s: parts %d of %d, batches %d of %d were reported, %d and %d are there", about,
+               t->committed, t->attempted, t->batch, t->next_batch, done, batch);
+    CU_ASSERT((done == t->committed && batch == t->batch) ||
+              (done == t->attempted && batch == t->next_batch));
     CHECK_STR(now, prints[done]);
 }
 
@@ -431,8 +447,9 @@ static void test_faults_without_savepoint(void)
         journal_begin(s);
         CHECK_INT(dlm_store_setting_set(s, "first", text), 0);
         sqlfault_set(SQLFAULT_MEMORY, n);
-        r = dlm_store_add(s, &(struct dlm_row){.url = text, .origin = text, .dir = text, .session = text}, NULL, 0, NULL, NULL,
-                          &(int64_t){0});
+        r = dlm_store_add(s,
+                          &(struct dlm_row){.url = text, .origin = text, .dir = text, .session = text},
+                          NULL, 0, NULL, NULL, &(int64_t){0});
         sqlfault_set(SQLFAULT_NONE, 0);
         if (dlm_store_setting_set(s, "last", text) == 0) {
             journal_commit(s);
@@ -450,9 +467,9 @@ static void test_faults_without_savepoint(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_faults_without_savepoint),
-    TEST(test_faults_none),    TEST(test_faults_our_memory),  TEST(test_faults_sqlite_memory),
-    TEST(test_faults_io_once), TEST(test_faults_io_for_good), TEST(test_faults_disk_full),
+    TEST(test_faults_without_savepoint), TEST(test_faults_none),    TEST(test_faults_our_memory),
+    TEST(test_faults_sqlite_memory),     TEST(test_faults_io_once), TEST(test_faults_io_for_good),
+    TEST(test_faults_disk_full),
 };
 
 TEST_MAIN("store_faults", tests)

@@ -153,9 +153,12 @@ static void test_open_refuses_types(void)
         const char *name, *word;
         int type;
     } rows[] = {
-        {"journal.db", "symbolic link", S_IFLNK},     {"journal.db", "not a regular file", S_IFIFO},
-        {"journal.db", "not a regular file", S_IFDIR}, {"journal.db-wal", "symbolic link", S_IFLNK},
-        {"journal.db-shm", "symbolic link", S_IFLNK}, {"journal.db-journal", "not a regular file", S_IFIFO},
+        {"journal.db", "symbolic link", S_IFLNK},
+        {"journal.db", "not a regular file", S_IFIFO},
+        {"journal.db", "not a regular file", S_IFDIR},
+        {"journal.db-wal", "symbolic link", S_IFLNK},
+        {"journal.db-shm", "symbolic link", S_IFLNK},
+        {"journal.db-journal", "not a regular file", S_IFIFO},
     };
     char target[600];
     struct stat st;
@@ -210,7 +213,8 @@ static void test_open_absent(void)
     struct dlm_store *s = NULL;
     dlmgr_error e = {0};
 
-    CHECK_INT(dlm_store_open(journal_homefd(), journal_home(), DLM_STORE_READ, &s, &e), DLMGR_ENOTFOUND);
+    CHECK_INT(dlm_store_open(journal_homefd(), journal_home(), DLM_STORE_READ, &s, &e),
+              DLMGR_ENOTFOUND);
     CU_ASSERT(s == NULL && !there("journal.db"));
     write_file("journal.db-wal", "frames", 6);
     refuses(DLMGR_EJOURNAL, "journal.db", "its WAL is there");
@@ -240,7 +244,8 @@ static void test_open_without_locks(void)
     static const struct {
         enum sqlfault_kind kind;
         const char *word;
-    } rows[] = {{SQLFAULT_NO_SHM, "without working locks"}, {SQLFAULT_NO_LOCK, "without working locks"}};
+    } rows[] = {{SQLFAULT_NO_SHM, "without working locks"},
+                {SQLFAULT_NO_LOCK, "without working locks"}};
     struct dlm_store *s = NULL;
 
     for (size_t i = 0; i < ARRAY_SIZE(rows) * 2; i++) {
@@ -279,8 +284,11 @@ static char *schema_of(void)
     sqlite3 *db = NULL;
 
     CU_ASSERT_FATAL(sqlite3_open(at("journal.db"), &db) == SQLITE_OK);
-    CU_ASSERT_FATAL(sqlite3_prepare_v2(db, "SELECT type, name, tbl_name, coalesce(sql, '-') FROM sqlite_schema "
-                                           "WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name", -1, &st, NULL) == SQLITE_OK);
+    CU_ASSERT_FATAL(
+        sqlite3_prepare_v2(db,
+                           "SELECT type, name, tbl_name, coalesce(sql, '-') FROM sqlite_schema "
+                           "WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name",
+                           -1, &st, NULL) == SQLITE_OK);
     while (sqlite3_step(st) == SQLITE_ROW)
         for (int i = 0; i < 4; i++)
             dlm_buf_printf(&b, "%s%c", (const char *)sqlite3_column_text(st, i), i < 3 ? ' ' : '\n');
@@ -346,7 +354,10 @@ static const struct dlm_step steps[] = {
 
 static int open_version(int version, sqlite3 **ret, dlmgr_error *e)
 {
-    struct dlm_file file = {.name = "journal.db", .application_id = 7, .steps = steps, .version = version,
+    struct dlm_file file = {.name = "journal.db",
+                            .application_id = 7,
+                            .steps = steps,
+                            .version = version,
                             .secure_delete = "PRAGMA secure_delete = FAST"};
 
     *ret = NULL;
@@ -393,9 +404,15 @@ static void test_open_walks_steps(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_open_refuses_databases), TEST(test_open_refuses_damage), TEST(test_open_refuses_types),
-    TEST(test_open_refuses_secrets),   TEST(test_open_absent),         TEST(test_open_unfinished),
-    TEST(test_open_without_locks),     TEST(test_open_migrates),       TEST(test_open_walks_steps),
+    TEST(test_open_refuses_databases),
+    TEST(test_open_refuses_damage),
+    TEST(test_open_refuses_types),
+    TEST(test_open_refuses_secrets),
+    TEST(test_open_absent),
+    TEST(test_open_unfinished),
+    TEST(test_open_without_locks),
+    TEST(test_open_migrates),
+    TEST(test_open_walks_steps),
 };
 
 TEST_MAIN("store_open", tests)
