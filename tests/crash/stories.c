@@ -71,10 +71,10 @@ const struct story stories[] = {
     },
     {
         .name = "large",
-        .list = KEYED("big.bin", "size=24M&seed=7&etag=\"v1\""),
+        .list = KEYED("big.bin", "size=17M&seed=7&etag=\"v1\""),
         .steps = {{STEP_ALONE, "get -q --no-start --retry-wait 0.01 -d $D -i $L", 0}},
         .wants = {{.path = "/f/big.bin",
-                   .size = MIB(24),
+                   .size = MIB(17),
                    .seeds = {7},
                    .final = "big.bin",
                    .state = "done"}},
