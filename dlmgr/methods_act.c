@@ -85,7 +85,14 @@ int dlm_work_add(struct dlm_store *s, const json_t *params, json_t **ret_result,
 
 /* ---- act -------------------------------------------------------------------------------------- */
 
-enum { NO = -1, SAME = -2, FORGET = -3, QUE = DLMGR_QUEUED, PAU = DLMGR_PAUSED, CAN = DLMGR_CANCELLED };
+enum {
+    NO = -1,
+    SAME = -2,
+    FORGET = -3,
+    QUE = DLMGR_QUEUED,
+    PAU = DLMGR_PAUSED,
+    CAN = DLMGR_CANCELLED
+};
 
 struct action {
     const char *name, *done; /* "it cannot be ..." */
