@@ -14,7 +14,7 @@
 #include <sys/eventfd.h>
 
 #define WORKERS 16
-#define CLOSE_MS 3500
+#define CLOSE_MS 2500 /* and a second each for what is being said and for the journal: five with the rest */
 #define CLOSE_JOURNAL_MS 1000
 #define CLOSE_LOOK_MS 10
 
