@@ -8,6 +8,7 @@
  *     slow         the same with time for checkpoints in between
  *     hand-over    each way to treat a file that stands there already
  *     retry        connections cut and reset, 503, a file that changes, one that does so for ever, one that cannot be continued
+ *     orders       a failed task is renamed and tried again
  *     daemon       an owner with two clients, which add and list
  *     auto-start   add starts the daemon
  *     beside       one server stands still with more tasks than may be active, another does not
@@ -153,6 +154,21 @@ const struct story stories[] = {
                    .seeds = {61, 62},
                    .state = "failed",
                    .restarts = true}},
+    },
+    {
+        .name = "orders",
+        .script = "/half all:size=200k seed=1 etag=\"a\" ; cut=100k ; close\n",
+        .steps = {{STEP_ALONE, "add --no-start --key 1 --max-tries 1 -d $D $U/half", 0},
+                  {STEP_ALONE, "run -q", ANY_CODE},
+                  {STEP_ALONE, "set 1 --out whole", ANY_CODE},
+                  {STEP_ALONE, "retry 1", ANY_CODE},
+                  {STEP_ALONE, "run -q", 0}},
+        .wants = {{.path = "/half",
+                   .size = 204800,
+                   .seeds = {1},
+                   .final = "whole",
+                   .other = "half",
+                   .state = "done"}},
     },
     {
         .name = "daemon",

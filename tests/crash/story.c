@@ -66,7 +66,7 @@ static void hear_the_end(struct world *w)
 static void judge_code(struct telling *t, const struct launch *l)
 {
     bool fine = l->code == 0 || l->code == l->step->code ||
-                (l->step->code == ANY_CODE && l->code < 64);
+                (l->step->code == ANY_CODE && l->code <= 64);
 
     if (l->code == 137 && t->kill_at)
         t->killed = true;

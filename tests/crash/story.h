@@ -28,7 +28,9 @@ struct step {
     int code;          /* it ends with 0, or with this */
 };
 
-enum { ANY_CODE = -1 }; /* some task failed: which one is the first depends on the kills */
+enum {
+    ANY_CODE = -1
+}; /* what failed first, or whether there was still something to do, depends on the kills */
 
 enum { STORY_STEPS = 8, STORY_WANTS = 16, STORY_KEPT = 6 };
 
