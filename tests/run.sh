@@ -21,7 +21,7 @@ sanitize() # NAME FILE
     case $1 in crash/*) asan=detect_leaks=0 ;; esac
     export ASAN_OPTIONS=detect_stack_use_after_return=1:$asan
     export UBSAN_OPTIONS=print_stacktrace=1:log_path=$2
-    export TSAN_OPTIONS=second_deadlock_stack=1:log_path=$2
+    export TSAN_OPTIONS=second_deadlock_stack=1:suppressions=$PWD/tests/tsan.supp:log_path=$2
 }
 
 source_of() # TEST
