@@ -26,7 +26,8 @@ int dlm_api_enter(struct dlmgr *h, dlmgr_error *e)
     if (!h)
         return dlm_fail(e, DLMGR_EINVAL, "the handle is NULL");
     if (h->pid != getpid())
-        return dlm_fail(e, DLMGR_EFORK, "the handle was opened by process %d, before fork(): open one of your own",
+        return dlm_fail(e, DLMGR_EFORK,
+                        "the handle was opened by process %d, before fork(): open one of your own",
                         (int)h->pid);
     pthread_mutex_lock(&h->lock);
     closing = h->closing;
@@ -95,10 +96,11 @@ int dlm_api_connect(struct dlmgr *h, dlmgr_error *e)
 }
 
 /* *ret_again: it certainly had no effect, so another road may be tried. */
-static int call_client(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, bool *ret_again,
-                       dlmgr_error *e)
+static int call_client(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                       json_t **ret_result, bool *ret_again, dlmgr_error *e)
 {
-    int r = dlm_client_call(h->client, m->name, json_incref(params), DLM_API_ANSWER_MS, ret_result, e);
+    int r = dlm_client_call(h->client, m->name, json_incref(params), DLM_API_ANSWER_MS, ret_result,
+                            e);
 
     if (r == DLMGR_ETIMEDOUT) {
         drop_client(h); /* its answer may come later still */
@@ -117,13 +119,14 @@ int dlm_api_nobody(struct dlmgr *h, dlmgr_error *e)
     if (!pid)
         return dlm_fail(e, DLMGR_ENOOWNER, "nobody owns %s", h->home->path);
     if (pid < 0)
-        return dlm_fail(e, DLMGR_ELINK, "a process that is not visible from here owns %s and does not answer",
+        return dlm_fail(e, DLMGR_ELINK,
+                        "a process that is not visible from here owns %s and does not answer",
                         h->home->path);
     return dlm_fail(e, DLMGR_ELINK, "process %d owns %s and does not answer", pid, h->home->path);
 }
 
-static int call_without(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, bool *ret_again,
-                        dlmgr_error *e)
+static int call_without(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                        json_t **ret_result, bool *ret_again, dlmgr_error *e)
 {
     int r = DLMGR_EBUSY;
 
@@ -139,8 +142,8 @@ static int call_without(struct dlmgr *h, const struct dlm_method *m, json_t *par
     return r;
 }
 
-static int call_once(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, bool *ret_again,
-                     dlmgr_error *e)
+static int call_once(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                     json_t **ret_result, bool *ret_again, dlmgr_error *e)
 {
     int r = dlm_api_connect(h, e);
 
@@ -151,7 +154,8 @@ static int call_once(struct dlmgr *h, const struct dlm_method *m, json_t *params
     return call_without(h, m, params, ret_result, ret_again, e);
 }
 
-static int call_other(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e)
+static int call_other(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                      json_t **ret_result, dlmgr_error *e)
 {
     const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
     int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
@@ -166,7 +170,8 @@ static int call_other(struct dlmgr *h, const struct dlm_method *m, json_t *param
     }
 }
 
-int dlm_api_call(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result, dlmgr_error *e)
+int dlm_api_call(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result,
+                 dlmgr_error *e)
 {
     const struct dlm_method *m = dlm_method_find(method);
     dlmgr_error mine = {0};
@@ -191,7 +196,8 @@ int dlm_api_call(struct dlmgr *h, const char *method, json_t *params, json_t **r
     return r;
 }
 
-int dlm_api_ask(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result, dlmgr_error *e)
+int dlm_api_ask(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result,
+                dlmgr_error *e)
 {
     int r = dlm_api_enter(h, e);
 

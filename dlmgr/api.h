@@ -27,10 +27,10 @@ struct dlm_listening {
     char *session; /* NULL: nobody listens */
     dlmgr_event_fn fn;
     void *context;
-    int64_t after;  /* delivered up to here; -1: not begun */
-    int64_t ack;    /* to be acknowledged up to here; 0: nothing */
-    bool kept;      /* one was kept: nothing behind it can be acknowledged */
-    bool at_work;   /* some thread is in dlmgr_process(); under the handle's lock */
+    int64_t after;    /* delivered up to here; -1: not begun */
+    int64_t ack;      /* to be acknowledged up to here; 0: nothing */
+    bool kept;        /* one was kept: nothing behind it can be acknowledged */
+    bool at_work;     /* some thread is in dlmgr_process(); under the handle's lock */
     atomic_bool news; /* there may be events behind `after` */
     _Atomic int wake; /* rung by ourselves; made, with what follows, by the first dlmgr_fd() */
 
@@ -50,7 +50,7 @@ struct dlmgr {
     pthread_mutex_t lock; /* for what follows */
     pthread_cond_t left;
     bool closing;
-    int inside; /* calls under way */
+    int inside;                /* calls under way */
     struct dlm_client *waiter; /* a connection for dlmgr_wait(), while no thread has it */
     struct dlm_listening listening;
 
@@ -68,12 +68,15 @@ void dlm_api_leave(struct dlmgr *h);
 int dlm_api_still(struct dlmgr *h, dlmgr_error *e);
 
 /* Between enter and leave. params is stolen, and NULL means that there was no memory for them: pass an object. */
-int dlm_api_call(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result, dlmgr_error *e);
+int dlm_api_call(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result,
+                 dlmgr_error *e);
 /* The same with enter and leave. */
-int dlm_api_ask(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result, dlmgr_error *e);
+int dlm_api_ask(struct dlmgr *h, const char *method, json_t *params, json_t **ret_result,
+                dlmgr_error *e);
 
 /* Run the method on the journal itself. DLMGR_EBUSY: somebody holds the lock. params is borrowed. */
-int dlm_api_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e);
+int dlm_api_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                    json_t **ret_result, dlmgr_error *e);
 
 /* Have a connection to the owner in h->client: DLMGR_ENOOWNER or DLMGR_ELINK when that cannot be. Within a turn, or alone. */
 int dlm_api_connect(struct dlmgr *h, dlmgr_error *e);
@@ -90,7 +93,8 @@ void dlm_api_listening_close(struct dlm_listening *l);
 /* "default" for NULL. DLMGR_EINVAL when no session can have that name. */
 int dlm_api_session(const char *given, const char **ret, dlmgr_error *e);
 /* A request as JSON. umask_: what file_mask -1 stands for; proxies: of the environment, borrowed, NULL none. */
-int dlm_api_request(const dlmgr_request *request, int umask_, json_t *proxies, json_t **ret, dlmgr_error *e);
+int dlm_api_request(const dlmgr_request *request, int umask_, json_t *proxies, json_t **ret,
+                    dlmgr_error *e);
 int dlm_api_umask(void);
 /* {"http", "https", "all", "no"} of the caller's environment; NULL: none of them is set, or no memory. */
 json_t *dlm_api_proxies(void);

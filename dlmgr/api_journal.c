@@ -65,7 +65,8 @@ static int reader_open(struct dlmgr *h, dlmgr_error *e)
     return r;
 }
 
-static int read_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e)
+static int read_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                        json_t **ret_result, dlmgr_error *e)
 {
     int r = reader_open(h, e);
 
@@ -74,7 +75,8 @@ static int read_journal(struct dlmgr *h, const struct dlm_method *m, json_t *par
 
 /* ---- Writing --------------------------------------------------------------------------------------------- */
 
-static int transact(struct dlm_store *s, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e)
+static int transact(struct dlm_store *s, const struct dlm_method *m, json_t *params,
+                    json_t **ret_result, dlmgr_error *e)
 {
     CLEANUP_JSON json_t *result = NULL;
     int done, r = dlm_store_begin(s);
@@ -95,7 +97,8 @@ static int transact(struct dlm_store *s, const struct dlm_method *m, json_t *par
     return done;
 }
 
-static int write_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e)
+static int write_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                         json_t **ret_result, dlmgr_error *e)
 {
     struct dlm_store *s;
     json_t *result = NULL;
@@ -112,7 +115,8 @@ static int write_journal(struct dlmgr *h, const struct dlm_method *m, json_t *pa
     return r;
 }
 
-int dlm_api_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params, json_t **ret_result, dlmgr_error *e)
+int dlm_api_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params,
+                    json_t **ret_result, dlmgr_error *e)
 {
     *e = (dlmgr_error){0}; /* of those who did not answer */
     return m->kind == DLM_METHOD_WRITE ? write_journal(h, m, params, ret_result, e)

@@ -23,7 +23,8 @@ struct dlmgr_list {
     dlmgr_task *tasks;
 };
 
-static int own_parts(const json_t *object, const void **ret_data, size_t *ret_len, const char **ret_json)
+static int own_parts(const json_t *object, const void **ret_data, size_t *ret_len,
+                     const char **ret_json)
 {
     char *data, *json;
     size_t len;
@@ -88,7 +89,8 @@ static int task_read(const json_t *j, dlmgr_task *t)
     return own_parts(j, &t->user_data, &t->user_data_len, &t->json);
 }
 
-int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list, dlmgr_error *error)
+int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list,
+                dlmgr_error *error)
 {
     dlmgr_list *list;
     json_t *params = NULL, *result, *tasks;
@@ -192,8 +194,8 @@ static int events_read(json_t *result, dlmgr_event_list *list)
     return r;
 }
 
-int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit, dlmgr_event_list **ret_list,
-                 dlmgr_error *error)
+int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit,
+                 dlmgr_event_list **ret_list, dlmgr_error *error)
 {
     dlmgr_event_list *list;
     json_t *result;
@@ -201,8 +203,8 @@ int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit, d
 
     if (r == 0)
         r = dlm_api_ask(handle, "events",
-                        json_pack("{s:s, s:I, s:i}", "session", session, "after", (json_int_t)after, "limit",
-                                  limit ? limit : 1000),
+                        json_pack("{s:s, s:I, s:i}", "session", session, "after", (json_int_t)after,
+                                  "limit", limit ? limit : 1000),
                         &result, error);
     if (r < 0)
         return r;
@@ -248,6 +250,7 @@ int dlmgr_ack_to(dlmgr *handle, const char *session, int64_t seq, dlmgr_error *e
     int r = dlm_api_session(session, &session, error);
 
     return r < 0 ? r
-                 : dlm_api_ask(handle, "ack_to", json_pack("{s:s, s:I}", "session", session, "seq", (json_int_t)seq),
+                 : dlm_api_ask(handle, "ack_to",
+                               json_pack("{s:s, s:I}", "session", session, "seq", (json_int_t)seq),
                                &result, error);
 }

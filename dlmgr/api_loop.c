@@ -60,7 +60,8 @@ static int watch(struct dlm_listening *l, int fd)
 /* Without a subscription: look from time to time. */
 static void timer_set(struct dlm_listening *l, bool on)
 {
-    const struct itimerspec spec = {.it_interval.tv_sec = on ? LOOK_S : 0, .it_value.tv_sec = on ? LOOK_S : 0};
+    const struct itimerspec spec = {.it_interval.tv_sec = on ? LOOK_S : 0,
+                                    .it_value.tv_sec = on ? LOOK_S : 0};
 
     if (l->timer >= 0)
         timerfd_settime(l->timer, 0, &spec, NULL);
@@ -97,7 +98,8 @@ static int make_set(struct dlmgr *h)
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
     l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (l->epoll < 0 || wake < 0 || l->timer < 0 || watch(l, wake) || watch(l, l->timer) ||
-        (h->engine && watch(l, dlm_engine_news_fd(h->engine))) || (l->client && watch(l, dlm_client_fd(l->client)))) {
+        (h->engine && watch(l, dlm_engine_news_fd(h->engine))) ||
+        (l->client && watch(l, dlm_client_fd(l->client)))) {
         int code = errno == ENOMEM ? DLMGR_ENOMEM : DLMGR_EIO;
 
         close_fd(&wake);
@@ -252,7 +254,8 @@ int dlmgr_process(dlmgr *handle, dlmgr_error *error)
     return r;
 }
 
-int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context, dlmgr_error *error)
+int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context,
+                 dlmgr_error *error)
 {
     CLEANUP_FREE char *name = NULL;
     struct dlm_listening *l;

@@ -18,13 +18,19 @@
 static int check_options(int mode, const dlmgr_options *o, dlmgr_error *e)
 {
     if (mode != DLMGR_OWN && mode != DLMGR_ATTACH && mode != DLMGR_EITHER)
-        return dlm_fail(e, DLMGR_EINVAL, "mode %d: must be DLMGR_OWN, DLMGR_ATTACH or DLMGR_EITHER", mode);
+        return dlm_fail(e, DLMGR_EINVAL, "mode %d: must be DLMGR_OWN, DLMGR_ATTACH or DLMGR_EITHER",
+                        mode);
     if (o->max_active < 0 || o->max_active > 1000)
-        return dlm_fail(e, DLMGR_EINVAL, "max_active %d: must be from 1 to 1000, or 0 for the default", o->max_active);
+        return dlm_fail(e, DLMGR_EINVAL,
+                        "max_active %d: must be from 1 to 1000, or 0 for the default",
+                        o->max_active);
     if (o->max_per_host < 0 || o->max_per_host > 256)
-        return dlm_fail(e, DLMGR_EINVAL, "max_per_host %d: must be from 1 to 256, or 0 for the default", o->max_per_host);
+        return dlm_fail(e, DLMGR_EINVAL,
+                        "max_per_host %d: must be from 1 to 256, or 0 for the default",
+                        o->max_per_host);
     if (o->limit_rate < 0)
-        return dlm_fail(e, DLMGR_EINVAL, "limit_rate %lld: must not be negative", (long long)o->limit_rate);
+        return dlm_fail(e, DLMGR_EINVAL, "limit_rate %lld: must not be negative",
+                        (long long)o->limit_rate);
     if (o->keep_done_ms < 0 || o->keep_done_n < 0)
         return dlm_fail(e, DLMGR_EINVAL, "keep_done_ms and keep_done_n: must not be negative");
     return 0;
@@ -104,7 +110,8 @@ int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle, dlmgr
     *error = mine;
     r = options ? dlm_api_struct(&o, sizeof(o), options, "options", error) : 0;
     if (r == 0)
-        r = ret_handle ? check_options(mode, &o, error) : dlm_fail(error, DLMGR_EINVAL, "ret_handle is NULL");
+        r = ret_handle ? check_options(mode, &o, error)
+                       : dlm_fail(error, DLMGR_EINVAL, "ret_handle is NULL");
     if (r < 0)
         return r;
     h = handle_new(mode, &o);

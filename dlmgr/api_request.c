@@ -140,7 +140,9 @@ static int put_number(json_t *object, const struct member *m, int64_t n, dlmgr_e
 {
     if (n == m->absent)
         return 0;
-    return json_object_set_new(object, m->name, m->kind == FLAG ? json_true() : json_integer(n)) ? dlm_no_memory(e) : 0;
+    return json_object_set_new(object, m->name, m->kind == FLAG ? json_true() : json_integer(n))
+               ? dlm_no_memory(e)
+               : 0;
 }
 
 static int put_member(json_t *object, const struct member *m, const dlmgr_request *r, dlmgr_error *e)
@@ -173,7 +175,8 @@ static int put_policy(json_t *object, int policy, dlmgr_error *e)
     return names[policy] ? put_text(object, "on_exists", names[policy], e) : 0;
 }
 
-static int put_rest(json_t *object, const dlmgr_request *r, int mask, json_t *proxies, dlmgr_error *e)
+static int put_rest(json_t *object, const dlmgr_request *r, int mask, json_t *proxies,
+                    dlmgr_error *e)
 {
     int ret = put_policy(object, r->on_exists, e);
 
@@ -187,7 +190,8 @@ static int put_rest(json_t *object, const dlmgr_request *r, int mask, json_t *pr
     return ret;
 }
 
-int dlm_api_request(const dlmgr_request *request, int umask_, json_t *proxies, json_t **ret, dlmgr_error *e)
+int dlm_api_request(const dlmgr_request *request, int umask_, json_t *proxies, json_t **ret,
+                    dlmgr_error *e)
 {
     CLEANUP_JSON json_t *object = json_object();
     dlmgr_request r;
@@ -212,7 +216,8 @@ int dlmgr_check(const dlmgr_request *request, dlmgr_error *error)
 {
     CLEANUP_JSON json_t *object = NULL, *proxies = dlm_api_proxies();
     struct dlm_request checked = {0};
-    int r = dlm_api_request(request, 0, proxies, &object, error); /* any mask is as good: looking is dear */
+    int r = dlm_api_request(request, 0, proxies, &object,
+                            error); /* any mask is as good: looking is dear */
 
     if (r == 0)
         r = dlm_request_parse(object, dlm_clock_wall(), &checked, error);

@@ -20,7 +20,8 @@ static const dlmgr_request *request_at(const dlmgr_request *requests, size_t i)
     return (const dlmgr_request *)(const void *)((const char *)requests + i * requests->size);
 }
 
-static int requests_json(const dlmgr_request *requests, size_t n, json_t **ret, size_t *ret_bad, dlmgr_error *e)
+static int requests_json(const dlmgr_request *requests, size_t n, json_t **ret, size_t *ret_bad,
+                         dlmgr_error *e)
 {
     CLEANUP_JSON json_t *array = json_array(), *proxies = dlm_api_proxies();
     int mask = dlm_api_umask();
@@ -58,7 +59,8 @@ static int check_many(const void *requests, size_t n, dlmgr_error *e)
     return n && !requests ? dlm_fail(e, DLMGR_EINVAL, "requests is NULL") : 0;
 }
 
-int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, size_t *ret_bad, dlmgr_error *error)
+int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids,
+              size_t *ret_bad, dlmgr_error *error)
 {
     CLEANUP_JSON json_t *tasks = NULL, *result = NULL;
     dlmgr_error mine = {0};
@@ -82,7 +84,8 @@ int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *r
 }
 
 /* Only what is compared; *io_at moves on by as many as fit. */
-static int wanted_json(const dlmgr_request *requests, size_t n, size_t *io_at, json_t **ret, dlmgr_error *e)
+static int wanted_json(const dlmgr_request *requests, size_t n, size_t *io_at, json_t **ret,
+                       dlmgr_error *e)
 {
     CLEANUP_JSON json_t *array = json_array();
     size_t bytes = 0;
@@ -94,7 +97,8 @@ static int wanted_json(const dlmgr_request *requests, size_t n, size_t *io_at, j
         int code;
 
         if (r->size < offsetof(dlmgr_request, user_data))
-            return dlm_fail(e, DLMGR_EINVAL, "request: size is %zu; set it with DLMGR_INIT", r->size);
+            return dlm_fail(e, DLMGR_EINVAL, "request: size is %zu; set it with DLMGR_INIT",
+                            r->size);
         part.url = r->url;
         part.dir = r->dir;
         part.out = r->out;
@@ -112,7 +116,8 @@ static int wanted_json(const dlmgr_request *requests, size_t n, size_t *io_at, j
     return 0;
 }
 
-static int find_all(struct dlmgr *h, const dlmgr_request *requests, size_t n, int64_t *ret_ids, dlmgr_error *e)
+static int find_all(struct dlmgr *h, const dlmgr_request *requests, size_t n, int64_t *ret_ids,
+                    dlmgr_error *e)
 {
     int r = 0;
 
@@ -128,7 +133,8 @@ static int find_all(struct dlmgr *h, const dlmgr_request *requests, size_t n, in
     return r;
 }
 
-int dlmgr_find(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, dlmgr_error *error)
+int dlmgr_find(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids,
+               dlmgr_error *error)
 {
     CLEANUP_FREE int64_t *ids = dlm_alloc(n * sizeof(*ids));
     int r = check_many(requests, n, error);
@@ -150,8 +156,9 @@ int dlmgr_show(dlmgr *handle, int64_t id, int secrets, char **ret_json, dlmgr_er
 {
     CLEANUP_JSON json_t *result = NULL;
     char *text;
-    int r = dlm_api_ask(handle, "show", json_pack("{s:I, s:b}", "id", (json_int_t)id, "secrets", secrets != 0), &result,
-                        error);
+    int r = dlm_api_ask(handle, "show",
+                        json_pack("{s:I, s:b}", "id", (json_int_t)id, "secrets", secrets != 0),
+                        &result, error);
 
     if (r < 0)
         return r;
@@ -165,7 +172,8 @@ int dlmgr_show(dlmgr *handle, int64_t id, int secrets, char **ret_json, dlmgr_er
 /* ---- Acting ------------------------------------------------------------------------------------------------- */
 
 /* *io_count and the parameters' "after" go on; *ret_more: there is another page. */
-static int act_page(struct dlmgr *h, json_t *params, int64_t *io_count, bool *ret_more, dlmgr_error *e)
+static int act_page(struct dlmgr *h, json_t *params, int64_t *io_count, bool *ret_more,
+                    dlmgr_error *e)
 {
     CLEANUP_JSON json_t *result = NULL;
     int r = dlm_api_call(h, "act", json_deep_copy(params), &result, e);
@@ -192,7 +200,8 @@ static int act_all(struct dlmgr *h, json_t *params, int64_t *ret_count, dlmgr_er
     return r;
 }
 
-int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t *ret_count, dlmgr_error *error)
+int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t *ret_count,
+              dlmgr_error *error)
 {
     static const char *const names[] = {
         [DLMGR_PAUSE] = "pause", [DLMGR_RESUME] = "resume", [DLMGR_CANCEL] = "cancel",
@@ -229,7 +238,11 @@ static int change_json(int64_t id, const dlmgr_change *c, json_t **ret, dlmgr_er
 {
     const struct {
         const char *name, *text;
-    } texts[] = {{"key", c->key}, {"session", c->session}, {"url", c->url}, {"out", c->out}, {"dir", c->dir}};
+    } texts[] = {{"key", c->key},
+                 {"session", c->session},
+                 {"url", c->url},
+                 {"out", c->out},
+                 {"dir", c->dir}};
     CLEANUP_JSON json_t *params = json_object();
     int r = params ? 0 : -1;
 

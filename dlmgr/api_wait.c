@@ -59,7 +59,8 @@ static int waiter_open(struct dlmgr *h, struct dlm_client **ret, dlmgr_error *e)
 }
 
 /* *ret_again: the owner went meanwhile, so look who is there now. */
-static int wait_client(struct dlmgr *h, json_t *params, json_t **ret_result, bool *ret_again, dlmgr_error *e)
+static int wait_client(struct dlmgr *h, json_t *params, json_t **ret_result, bool *ret_again,
+                       dlmgr_error *e)
 {
     struct dlm_client *c = waiter_take(h);
     int r = c ? 0 : waiter_open(h, &c, e);
@@ -79,7 +80,8 @@ static int wait_client(struct dlmgr *h, json_t *params, json_t **ret_result, boo
     return r;
 }
 
-static int wait_call(struct dlmgr *h, json_t *params, json_t **ret_result, bool *ret_again, dlmgr_error *e)
+static int wait_call(struct dlmgr *h, json_t *params, json_t **ret_result, bool *ret_again,
+                     dlmgr_error *e)
 {
     if (!params)
         return dlm_no_memory(e);
@@ -93,8 +95,10 @@ static int wait_slice(struct dlmgr *h, json_t *ids, int64_t slice, bool *ret_end
 {
     CLEANUP_JSON json_t *result = NULL;
     bool again = false;
-    int r = wait_call(h, json_pack("{s:o?, s:I}", "ids", json_deep_copy(ids), "timeout_ms", (json_int_t)slice), &result,
-                      &again, e);
+    int r = wait_call(h,
+                      json_pack("{s:o?, s:I}", "ids", json_deep_copy(ids), "timeout_ms",
+                                (json_int_t)slice),
+                      &result, &again, e);
 
     *ret_ended = r >= 0 && dlm_json_true(result, "ended");
     return again ? 0 : r;
@@ -200,9 +204,11 @@ static int run(struct dlmgr *handle, int fd, dlmgr_error *error)
         if (r < 0 || !working)
             return r;
         if (dlmgr_stopping(handle))
-            return dlm_fail(error, DLMGR_ECLOSED, "the owner of %s was asked to stop", dlmgr_home(handle));
+            return dlm_fail(error, DLMGR_ECLOSED, "the owner of %s was asked to stop",
+                            dlmgr_home(handle));
         if (dlmgr_place_of(handle) == DLMGR_PLACE_JOURNAL)
-            return dlm_fail(error, DLMGR_ENOOWNER, "nobody owns %s, so nothing goes on", dlmgr_home(handle));
+            return dlm_fail(error, DLMGR_ENOOWNER, "nobody owns %s, so nothing goes on",
+                            dlmgr_home(handle));
         poll(&p, 1, RUN_POLL_MS);
     }
 }
@@ -214,7 +220,8 @@ int dlmgr_run(dlmgr *handle, dlmgr_error *error)
     if (r < 0)
         return r;
     fd = dlmgr_fd(handle);
-    r = fd < 0 ? dlm_fail(error, fd, "cannot make an event descriptor: %s", dlmgr_strerror(fd)) : run(handle, fd, error);
+    r = fd < 0 ? dlm_fail(error, fd, "cannot make an event descriptor: %s", dlmgr_strerror(fd))
+               : run(handle, fd, error);
     dlm_api_leave(handle);
     return r;
 }

@@ -113,7 +113,8 @@ static void compare(const struct process *a, const struct process *b)
 {
     for (int s = 1; s <= SIGNALS; s++) {
         test_about("signal %d", s);
-        CU_ASSERT(a->actions[s].sa_handler == b->actions[s].sa_handler && a->actions[s].sa_flags == b->actions[s].sa_flags);
+        CU_ASSERT(a->actions[s].sa_handler == b->actions[s].sa_handler &&
+                  a->actions[s].sa_flags == b->actions[s].sa_flags);
         CHECK_INT(sigismember(&a->mask, s), sigismember(&b->mask, s));
     }
     test_about("the process");
@@ -128,7 +129,8 @@ static void compare(const struct process *a, const struct process *b)
     for (int fd = 0; fd < FDS; fd++)
         if (a->open[fd]) {
             test_about("descriptor %d", fd);
-            CU_ASSERT(b->open[fd] && a->fds[fd].st_ino == b->fds[fd].st_ino && a->fds[fd].st_dev == b->fds[fd].st_dev);
+            CU_ASSERT(b->open[fd] && a->fds[fd].st_ino == b->fds[fd].st_ino &&
+                      a->fds[fd].st_dev == b->fds[fd].st_dev);
         }
 }
 
@@ -198,7 +200,8 @@ static int child(struct host *host)
 
     for (int fd = 3; fd < 1024; fd++)
         close(fd);
-    if (dlmgr_query(host->dlmgr, NULL, &list, &e) != DLMGR_EFORK || dlmgr_process(host->dlmgr, &e) != DLMGR_EFORK)
+    if (dlmgr_query(host->dlmgr, NULL, &list, &e) != DLMGR_EFORK ||
+        dlmgr_process(host->dlmgr, &e) != DLMGR_EFORK)
         return 1;
     dlmgr_close(host->dlmgr);
     return 0;
@@ -378,7 +381,8 @@ static void test_host_children_inherit_no_descriptor(void)
     CU_ASSERT(dlmgr_fd(handle) > 2);
     note(&during, &before);
     CU_ASSERT(during.threads > before.threads);
-    snprintf(command, sizeof(command), "find /proc/self/fd/ -lname '%s*' -o -lname 'anon_inode*'", home);
+    snprintf(command, sizeof(command), "find /proc/self/fd/ -lname '%s*' -o -lname 'anon_inode*'",
+             home);
     out = popen(command, "r");
     CU_ASSERT_FATAL(out != NULL);
     while (fgets(line, sizeof(line), out)) {

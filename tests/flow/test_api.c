@@ -80,12 +80,14 @@ static int state(dlmgr *h, int64_t id)
 /* A move by the book, as an owner would make it. */
 static void move(int64_t id, int to, int exit_code)
 {
-    struct dlm_move m = {.id = id, .to = to, .bytes = -1, .total = -1, .attempts = -1, .exit_code = exit_code};
+    struct dlm_move m =
+        {.id = id, .to = to, .bytes = -1, .total = -1, .attempts = -1, .exit_code = exit_code};
     struct dlm_home *home;
     struct dlm_store *s;
 
     if (to == DLMGR_FAILED)
-        m.error = "{\"class\":\"permanent\",\"code\":3,\"message\":\"it is not there\",\"http_status\":404}";
+        m.error =
+            "{\"class\":\"permanent\",\"code\":3,\"message\":\"it is not there\",\"http_status\":404}";
     if (to == DLMGR_COMMITTING || to == DLMGR_DONE)
         m.path = "/tmp/whole";
     CU_ASSERT_EQUAL_FATAL(dlm_home_open(home_path(), false, false, &home, NULL), 0);
@@ -132,9 +134,12 @@ static void test_api_open_refuses(void)
         int64_t limit_rate, keep_done_ms, keep_done_n;
         const char *text;
     } rows[] = {
-        {7, 0, 0, 0, 0, 0, "mode 7"},           {DLMGR_OWN, 1001, 0, 0, 0, 0, "max_active 1001"},
-        {DLMGR_OWN, -1, 0, 0, 0, 0, "max_active"}, {DLMGR_OWN, 0, 257, 0, 0, 0, "max_per_host 257"},
-        {DLMGR_OWN, 0, 0, -1, 0, 0, "limit_rate"}, {DLMGR_OWN, 0, 0, 0, -1, 0, "keep_done"},
+        {7, 0, 0, 0, 0, 0, "mode 7"},
+        {DLMGR_OWN, 1001, 0, 0, 0, 0, "max_active 1001"},
+        {DLMGR_OWN, -1, 0, 0, 0, 0, "max_active"},
+        {DLMGR_OWN, 0, 257, 0, 0, 0, "max_per_host 257"},
+        {DLMGR_OWN, 0, 0, -1, 0, 0, "limit_rate"},
+        {DLMGR_OWN, 0, 0, 0, -1, 0, "keep_done"},
         {DLMGR_OWN, 0, 0, 0, 0, -1, "keep_done"},
     };
     dlmgr *h = NULL;
@@ -181,7 +186,8 @@ static void test_api_attach_needs_an_owner(void)
 
 static void test_api_a_task_comes_back_as_it_was_asked_for(void)
 {
-    static const char *const mirrors[] = {"http://b.test/x", NULL}, *const headers[] = {"X-Key: secret77", NULL};
+    static const char *const mirrors[] = {"http://b.test/x", NULL}, *const headers[] =
+                                                                        {"X-Key: secret77", NULL};
     static const char data[] = "a\0b\xff";
     dlmgr *h = open_mode(DLMGR_EITHER);
     dlmgr_request r = request("http://user:pass88@a.test/x?token=abc");
@@ -271,7 +277,8 @@ static void test_api_the_callers_umask_and_proxies_are_stored(void)
 static void test_api_add_is_all_or_none_and_names_the_wrong_one(void)
 {
     dlmgr *h = open_mode(DLMGR_EITHER);
-    dlmgr_request r[3] = {request("http://a.test/1"), request("ftp://a.test/2"), request("http://a.test/3")};
+    dlmgr_request r[3] = {request("http://a.test/1"), request("ftp://a.test/2"),
+                          request("http://a.test/3")};
     dlmgr_counts counts = DLMGR_INIT(dlmgr_counts);
     int64_t ids[3] = {-5, -5, -5};
     size_t bad = 99;
@@ -439,7 +446,10 @@ static void test_api_selectors_select(void)
         {{.size = sizeof(dlmgr_selector), .session = "other"}, 0, 1, ids[3]},
         {{.size = sizeof(dlmgr_selector), .states = 1u << DLMGR_FAILED}, 0, 1, ids[1]},
         {{.size = sizeof(dlmgr_selector), .states = 1u << 20}, DLMGR_EINVAL, 0, 0},
-        {{.size = sizeof(dlmgr_selector), .ids = ids, .n_ids = 2, .states = 1u << DLMGR_QUEUED}, 0, 1, ids[0]},
+        {{.size = sizeof(dlmgr_selector), .ids = ids, .n_ids = 2, .states = 1u << DLMGR_QUEUED},
+         0,
+         1,
+         ids[0]},
         {{.size = sizeof(dlmgr_selector), .ids = ids, .n_ids = 0}, 0, 0, 0},
         {{.size = 0}, DLMGR_EINVAL, 0, 0},
     };
@@ -477,7 +487,8 @@ static void test_api_a_failed_task_says_why(void)
 
 /* ---- Acting ----------------------------------------------------------------------------------------------------------- */
 
-static int act(dlmgr *h, int action, const int64_t *ids, size_t n, int64_t *ret_count, dlmgr_error *e)
+static int act(dlmgr *h, int action, const int64_t *ids, size_t n, int64_t *ret_count,
+               dlmgr_error *e)
 {
     dlmgr_selector s = DLMGR_INIT(dlmgr_selector);
 
@@ -737,9 +748,11 @@ static int fork_child(dlmgr *h)
         return 2;
     if (dlmgr_query(h, NULL, &list, &e) != DLMGR_EFORK || dlmgr_count(h, &counts, &e) != DLMGR_EFORK)
         return 3;
-    if (dlmgr_process(h, &e) != DLMGR_EFORK || dlmgr_fd(h) != DLMGR_EFORK || dlmgr_wait(h, NULL, 0, 0, &e) != DLMGR_EFORK)
+    if (dlmgr_process(h, &e) != DLMGR_EFORK || dlmgr_fd(h) != DLMGR_EFORK ||
+        dlmgr_wait(h, NULL, 0, 0, &e) != DLMGR_EFORK)
         return 4;
-    if (dlmgr_stop_owner(h, 0, &e) != DLMGR_EFORK || dlmgr_stopping(h) || dlmgr_place_of(h) != before)
+    if (dlmgr_stop_owner(h, 0, &e) != DLMGR_EFORK || dlmgr_stopping(h) ||
+        dlmgr_place_of(h) != before)
         return 5;
     dlmgr_close(h);
     for (fd = 3; fd < 64; fd++)

@@ -206,7 +206,8 @@ static void test_owner_runs_until_all_is_done(void)
 /* The engine answers what a journal answers: the same method behind another door. */
 static void test_owner_and_client_answer_alike(void)
 {
-    dlmgr *own = open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE), *client = open_mode(DLMGR_ATTACH, DLMGR_PLACE_CLIENT);
+    dlmgr *own = open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE),
+          *client = open_mode(DLMGR_ATTACH, DLMGR_PLACE_CLIENT);
     dlmgr *const handles[] = {own, client};
     dlmgr_selector s = DLMGR_INIT(dlmgr_selector);
     dlmgr_request r[2] = {request("http://a.test/1"), request("nonsense")};
@@ -261,7 +262,8 @@ static void test_owner_and_client_answer_alike(void)
 static void test_a_client_measures_what_it_adds(void)
 {
     enum { N = 70 };
-    dlmgr *own = open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE), *client = open_mode(DLMGR_EITHER, DLMGR_PLACE_CLIENT);
+    dlmgr *own = open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE),
+          *client = open_mode(DLMGR_EITHER, DLMGR_PLACE_CLIENT);
     dlmgr_request r[N];
     char *data = calloc(1, 65536);
     dlmgr_list *list = NULL;
@@ -292,7 +294,8 @@ static void test_a_client_hears_of_events(void)
 {
     struct heard heard = {0};
     struct pollfd p = {.events = POLLIN};
-    dlmgr *own = open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE), *client = open_mode(DLMGR_EITHER, DLMGR_PLACE_CLIENT);
+    dlmgr *own = open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE),
+          *client = open_mode(DLMGR_EITHER, DLMGR_PLACE_CLIENT);
     dlmgr_selector s = DLMGR_INIT(dlmgr_selector);
     int64_t id = add(own, "http://127.0.0.1:9/x", 1), until = now_ms() + 5000;
 
