@@ -73,6 +73,7 @@ server() # NAME: prints the URL of an nginx in $work/NAME, which serves $www
 
 clean()
 {
+    trap '' INT TERM HUP
     [ -z "$owner" ] || kill -KILL "$owner" 2>/dev/null || :
     fixtures/nginx.sh stop "$work/speed" || :
     fixtures/nginx.sh stop "$work/seen" || :
