@@ -15,7 +15,8 @@ struct dlm_client;
 int dlm_client_open(const struct dlm_home *home, struct dlm_client **ret, dlmgr_error *e);
 struct dlm_client *dlm_client_close(struct dlm_client *c);
 /* params is stolen. timeout_ms -1: none. DLMGR_ELINK when the owner goes away: it is not known whether the call took effect. */
-int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, int64_t timeout_ms, json_t **ret_result, dlmgr_error *e);
+int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, int64_t timeout_ms,
+                    json_t **ret_result, dlmgr_error *e);
 int dlm_client_fd(const struct dlm_client *c);
 /* Read what has arrived without blocking; 1 when there was a "news" notification, 0 none, negative when the owner went. */
 int dlm_client_news(struct dlm_client *c, dlmgr_error *e);

@@ -22,7 +22,8 @@ struct dlm_control_host {
     const struct dlm_home *home;
     const struct dlm_log *log;
     /* params is stolen; may be NULL. The reply may come before this returns, and comes exactly once. */
-    void (*request)(void *context, const char *method, json_t *params, dlm_reply_fn reply, void *reply_context);
+    void (*request)(void *context, const char *method, json_t *params, dlm_reply_fn reply,
+                    void *reply_context);
     void *context;
 };
 

@@ -163,7 +163,8 @@ static struct dlm_dir *find_held(struct dlm_dirs *set, const char *dir, const ch
     return d;
 }
 
-static int dir_open(struct dlm_dirs *set, const char *dir, const char *out, bool create, struct dlm_dir **ret, dlmgr_error *e)
+static int dir_open(struct dlm_dirs *set, const char *dir, const char *out, bool create,
+                    struct dlm_dir **ret, dlmgr_error *e)
 {
     CLEANUP_FREE char *path = path_of(dir, out);
     CLEANUP_FD int fd = -1;
@@ -181,8 +182,13 @@ static int dir_open(struct dlm_dirs *set, const char *dir, const char *out, bool
     pthread_mutex_lock(&set->lock);
     d = find(set, path, &st);
     if (!d && (d = dlm_alloc(sizeof(*d)))) {
-        *d = (struct dlm_dir){.path = TAKE_PTR(path), .fd = TAKE_FD(fd), .dev = st.st_dev, .ino = st.st_ino,
-                              .set = set, .refs = 1, .next = set->head};
+        *d = (struct dlm_dir){.path = TAKE_PTR(path),
+                              .fd = TAKE_FD(fd),
+                              .dev = st.st_dev,
+                              .ino = st.st_ino,
+                              .set = set,
+                              .refs = 1,
+                              .next = set->head};
         set->head = d;
     }
     pthread_mutex_unlock(&set->lock);
@@ -192,7 +198,8 @@ static int dir_open(struct dlm_dirs *set, const char *dir, const char *out, bool
     return 0;
 }
 
-int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool create, struct dlm_dir **ret, dlmgr_error *e)
+int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool create,
+                struct dlm_dir **ret, dlmgr_error *e)
 {
     struct dlm_dir *d = find_held(set, dir, out);
 
@@ -289,7 +296,8 @@ unsigned dlm_dir_file_mode(const struct dlm_dir *d, unsigned mask)
 
     if (n < 4)
         return 0666 & ~mask;
-    for (ssize_t at = 4; at + (ssize_t)sizeof(struct acl_entry) <= n; at += sizeof(struct acl_entry)) {
+    for (ssize_t at = 4; at + (ssize_t)sizeof(struct acl_entry) <= n;
+         at += sizeof(struct acl_entry)) {
         struct acl_entry entry;
 
         memcpy(&entry, acl + at, sizeof(entry));

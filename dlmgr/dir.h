@@ -35,7 +35,8 @@ struct dlm_dirs *dlm_dirs_free(struct dlm_dirs *set);
  * Hold `dir` (absolute), or the directory of `out` (relative, may be NULL) below it, which is never left by a symlink in `out`. create makes
  * what is missing and syncs it. DLMGR_ENOTFOUND names the missing one.
  */
-int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool create, struct dlm_dir **ret, dlmgr_error *e);
+int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool create,
+                struct dlm_dir **ret, dlmgr_error *e);
 struct dlm_dir *dlm_dir_hold(struct dlm_dir *d); /* one reference more */
 struct dlm_dir *dlm_dir_put(struct dlm_dir *d);  /* one less; NULL is fine; returns NULL */
 /* Durable: every name made or changed in it before this call. 0 or -errno. */

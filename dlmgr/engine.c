@@ -14,7 +14,8 @@
 #include <sys/eventfd.h>
 
 #define WORKERS 16
-#define CLOSE_MS 2500 /* and a second each for what is being said and for the journal: five with the rest */
+#define CLOSE_MS                                                                                   \
+    2500 /* and a second each for what is being said and for the journal: five with the rest */
 #define CLOSE_JOURNAL_MS 1000
 #define CLOSE_LOOK_MS 10
 
@@ -45,7 +46,8 @@ static void on_answer(void *context, int code, json_t *result, const dlmgr_error
     pthread_mutex_unlock(&e->lock);
 }
 
-int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result, dlmgr_error *error)
+int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result,
+                    dlmgr_error *error)
 {
     struct dlm_call call = {.method = method, .params = params, .error = error, .engine = e};
 
@@ -74,7 +76,7 @@ int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, js
 
 static void close_rest(struct dlm_engine *e)
 {
-    dlm_workers_stop(e->workers); /* the last `done` halves may still post to the journal */
+    dlm_workers_stop(e->workers);         /* the last `done` halves may still post to the journal */
     dlm_store_close(TAKE_PTR(e->reader)); /* first, so that the writer's close empties the WAL */
     dlm_journal_stop(e->journal, CLOSE_JOURNAL_MS);
     dlm_engine_serve_free(e);
@@ -99,7 +101,8 @@ static void on_closing_timer(uv_timer_t *timer)
     if (e->closed || (!late && (e->sched.tasks.n > 0 || e->sched.taking || e->serving)))
         return;
     if (late)
-        dlm_log(&e->log, DLMGR_LOG_WARNING, "closing, though %lld tasks are not done with the disk yet",
+        dlm_log(&e->log, DLMGR_LOG_WARNING,
+                "closing, though %lld tasks are not done with the disk yet",
                 (long long)e->sched.tasks.n);
     e->closed = true;
     uv_timer_stop(timer);
@@ -188,7 +191,8 @@ static int recover(struct dlm_store *store, struct dlm_slots *slots, dlmgr_error
     return r;
 }
 
-static void serve_door(void *context, const char *method, json_t *params, dlm_reply_fn reply, void *reply_context)
+static void serve_door(void *context, const char *method, json_t *params, dlm_reply_fn reply,
+                       void *reply_context)
 {
     dlm_engine_serve(context, method, params, reply, reply_context);
 }
@@ -210,7 +214,8 @@ static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_erro
     if (r == 0)
         r = dlm_dirs_new(&s->tasks.dirs);
     if (r == 0)
-        r = dlm_transfers_init(&s->tasks.transfers, &e->loop, e->fetch, e->slots, e->settings.limit_rate);
+        r = dlm_transfers_init(&s->tasks.transfers, &e->loop, e->fetch, e->slots,
+                               e->settings.limit_rate);
     if (r == 0)
         r = dlm_journal_start(&e->loop, store, on_news, e, &e->journal, error);
     if (r < 0)
@@ -230,8 +235,11 @@ static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_erro
 
 static int open_door(struct dlm_engine *e, dlmgr_error *error)
 {
-    e->control_host = (struct dlm_control_host){
-        .loop = &e->loop, .home = e->home, .log = &e->log, .request = serve_door, .context = e};
+    e->control_host = (struct dlm_control_host){.loop = &e->loop,
+                                                .home = e->home,
+                                                .log = &e->log,
+                                                .request = serve_door,
+                                                .context = e};
     return dlm_control_start(&e->control_host, &e->control, error);
 }
 
@@ -319,8 +327,8 @@ static int start_all(struct dlm_engine *e, struct dlm_store *store, dlmgr_error 
     return r;
 }
 
-int dlm_engine_start(struct dlm_home *home, const struct dlm_engine_settings *settings, struct dlm_log log,
-                     struct dlm_engine **ret, dlmgr_error *error)
+int dlm_engine_start(struct dlm_home *home, const struct dlm_engine_settings *settings,
+                     struct dlm_log log, struct dlm_engine **ret, dlmgr_error *error)
 {
     struct dlm_engine *e = dlm_alloc(sizeof(*e));
     struct dlm_store *store = NULL;

@@ -21,13 +21,14 @@ struct dlm_engine_settings {
 /*
  * Start on a home whose lock is held; returns when the journal is open, recovery is planned and control.sock answers. Borrows home until stopped.
  */
-int dlm_engine_start(struct dlm_home *home, const struct dlm_engine_settings *settings, struct dlm_log log,
-                     struct dlm_engine **ret, dlmgr_error *e);
+int dlm_engine_start(struct dlm_home *home, const struct dlm_engine_settings *settings,
+                     struct dlm_log log, struct dlm_engine **ret, dlmgr_error *e);
 /* Checkpoint what runs, close, join, free; at most 5 s. NULL is fine. */
 void dlm_engine_stop(struct dlm_engine *e);
 
 /* Any thread but the loop's: asks for a method and waits for its answer. params is stolen; *ret_result is the caller's. */
-int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result, dlmgr_error *error);
+int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result,
+                    dlmgr_error *error);
 
 /* An eventfd that is written when durable events were committed; for dlmgr_fd(). Owned by the engine. */
 int dlm_engine_news_fd(struct dlm_engine *e);

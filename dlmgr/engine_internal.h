@@ -42,22 +42,23 @@ struct dlm_engine {
 
     bool closing, closed;
     int64_t closing_until;
-    struct dlm_serving *serving;  /* all that are at work */
+    struct dlm_serving *serving; /* all that are at work */
     struct dlm_waiter *waiters;
-    bool wait_dirty; /* something may have ended since the last look */
+    bool wait_dirty;     /* something may have ended since the last look */
     int64_t wait_looked; /* mono ms */
     int64_t started_at;
 };
 
 /* Any method, on the loop; the reply comes exactly once. params is stolen. */
-void dlm_engine_serve(struct dlm_engine *e, const char *method, json_t *params, dlm_reply_fn reply, void *context);
+void dlm_engine_serve(struct dlm_engine *e, const char *method, json_t *params, dlm_reply_fn reply,
+                      void *context);
 void dlm_engine_serve_deferred(struct dlm_engine *e); /* a taking has come back */
-void dlm_engine_serve_stop(struct dlm_engine *e);     /* answer what is not answered: the engine closes */
-void dlm_engine_serve_free(struct dlm_engine *e);     /* what never came back; the threads have ended */
+void dlm_engine_serve_stop(struct dlm_engine *e); /* answer what is not answered: the engine closes */
+void dlm_engine_serve_free(struct dlm_engine *e); /* what never came back; the threads have ended */
 
 /* On a worker: run a reading method on the reading connection. */
-int dlm_engine_read(struct dlm_engine *e, const struct dlm_method *method, const json_t *params, json_t **ret_result,
-                    dlmgr_error *error);
+int dlm_engine_read(struct dlm_engine *e, const struct dlm_method *method, const json_t *params,
+                    json_t **ret_result, dlmgr_error *error);
 
 /* The method `wait`: answered when the tasks have ended, or at its time limit. */
 void dlm_engine_wait(struct dlm_engine *e, json_t *params, dlm_reply_fn reply, void *context);

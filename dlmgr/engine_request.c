@@ -76,10 +76,12 @@ static void overlay(struct dlm_engine *e, json_t *task)
 {
     struct dlm_task *t;
 
-    if (json_is_null(json_object_get(task, "id")) || !(t = dlm_sched_find(&e->sched, dlm_json_int(task, "id", 0))))
+    if (json_is_null(json_object_get(task, "id")) ||
+        !(t = dlm_sched_find(&e->sched, dlm_json_int(task, "id", 0))))
         return;
     if (t->sink)
-        json_object_set_new(task, "bytes_done", json_integer(MAX(t->sink->bytes, dlm_json_int(task, "bytes_done", 0))));
+        json_object_set_new(task, "bytes_done",
+                            json_integer(MAX(t->sink->bytes, dlm_json_int(task, "bytes_done", 0))));
     json_object_set_new(task, "speed", json_integer(t->n_connected > 0 ? t->speed : 0));
     json_object_set_new(task, "connections", json_integer(t->n_connected));
 }
@@ -88,7 +90,8 @@ static bool is_at_work(const json_t *task)
 {
     const char *state = dlm_json_string(task, "state");
 
-    return state && (!strcmp(state, "running") || !strcmp(state, "verifying") || !strcmp(state, "committing"));
+    return state && (!strcmp(state, "running") || !strcmp(state, "verifying") ||
+                     !strcmp(state, "committing"));
 }
 
 static void overlay_all(struct dlm_engine *e, json_t *result)
@@ -109,8 +112,8 @@ static void overlay_all(struct dlm_engine *e, json_t *result)
 
 /* ---- Reading -------------------------------------------------------------------------------------------- */
 
-int dlm_engine_read(struct dlm_engine *e, const struct dlm_method *method, const json_t *params, json_t **ret_result,
-                    dlmgr_error *error)
+int dlm_engine_read(struct dlm_engine *e, const struct dlm_method *method, const json_t *params,
+                    json_t **ret_result, dlmgr_error *error)
 {
     int r;
 
@@ -144,7 +147,11 @@ static int requeue_halted(struct dlm_store *s, const struct dlm_serving *q)
 
     for (size_t i = 0; i < q->n_halted && r == 0; i++) {
         struct dlm_row row = {0};
-        struct dlm_move m = {.id = q->halted[i], .to = DLMGR_QUEUED, .bytes = -1, .total = -1, .attempts = -1};
+        struct dlm_move m = {.id = q->halted[i],
+                             .to = DLMGR_QUEUED,
+                             .bytes = -1,
+                             .total = -1,
+                             .attempts = -1};
 
         r = dlm_store_get(s, q->halted[i], &row);
         if (r == 0 && (row.state == DLMGR_RUNNING || row.state == DLMGR_VERIFYING))
@@ -223,12 +230,14 @@ static void halted_one(void *context)
 
 static bool concerns(const struct dlm_serving *q, const struct dlm_task *t)
 {
-    const char *key = dlm_json_string(q->params, "key"), *session = dlm_json_string(q->params, "session");
+    const char *key = dlm_json_string(q->params, "key"),
+               *session = dlm_json_string(q->params, "session");
 
     if (json_object_get(q->params, "action"))
         return dlm_selector_matches(q->params, t->row.id, t->row.state, t->row.session);
     if (key)
-        return t->row.key && !strcmp(key, t->row.key) && !strcmp(session ? session : "default", t->row.session);
+        return t->row.key && !strcmp(key, t->row.key) &&
+               !strcmp(session ? session : "default", t->row.session);
     return dlm_json_int(q->params, "id", 0) == t->row.id;
 }
 
@@ -280,11 +289,13 @@ static json_t *status_json(struct dlm_engine *e)
 
     for (const struct dlm_task *t = e->sched.tasks.head; t; t = t->next)
         connections += t->n_connected;
-    return json_pack("{s:i, s:s, s:I, s:I, s:i, s:I, s:I, s:i, s:I, s:b}", "pid", (int)getpid(), "version",
-                     dlmgr_version(), "started_at", (json_int_t)e->started_at, "tasks_at_work", (json_int_t)e->sched.tasks.n,
-                     "connections", connections, "started", (json_int_t)e->sched.started, "failed",
-                     (json_int_t)e->sched.failed, "first_failure", e->sched.first_failure, "commit_longest_us",
-                     (json_int_t)dlm_journal_longest(e->journal), "journal_stuck", (int)dlm_journal_stuck(e->journal));
+    return json_pack("{s:i, s:s, s:I, s:I, s:i, s:I, s:I, s:i, s:I, s:b}", "pid", (int)getpid(),
+                     "version", dlmgr_version(), "started_at", (json_int_t)e->started_at,
+                     "tasks_at_work", (json_int_t)e->sched.tasks.n, "connections", connections,
+                     "started", (json_int_t)e->sched.started, "failed", (json_int_t)e->sched.failed,
+                     "first_failure", e->sched.first_failure, "commit_longest_us",
+                     (json_int_t)dlm_journal_longest(e->journal), "journal_stuck",
+                     (int)dlm_journal_stuck(e->journal));
 }
 
 static void serve_status(struct dlm_engine *e, json_t *params, dlm_reply_fn reply, void *context)
@@ -317,9 +328,13 @@ static void serve_stop(struct dlm_engine *e, json_t *params, dlm_reply_fn reply,
 static const struct {
     const char *name;
     void (*serve)(struct dlm_engine *e, json_t *params, dlm_reply_fn reply, void *context);
-} own[] = {{"wait", dlm_engine_wait}, {"stop", serve_stop}, {"status", serve_status}, {"hello", serve_hello}};
+} own[] = {{"wait", dlm_engine_wait},
+           {"stop", serve_stop},
+           {"status", serve_status},
+           {"hello", serve_hello}};
 
-static void serve_own(struct dlm_engine *e, const char *name, json_t *params, dlm_reply_fn reply, void *context)
+static void serve_own(struct dlm_engine *e, const char *name, json_t *params, dlm_reply_fn reply,
+                      void *context)
 {
     for (size_t i = 0; i < ARRAY_SIZE(own); i++)
         if (!strcmp(own[i].name, name))
@@ -330,7 +345,8 @@ static void serve_own(struct dlm_engine *e, const char *name, json_t *params, dl
 
 /* ---- The door's side --------------------------------------------------------------------------------------------- */
 
-void dlm_engine_serve(struct dlm_engine *e, const char *name, json_t *params, dlm_reply_fn reply, void *context)
+void dlm_engine_serve(struct dlm_engine *e, const char *name, json_t *params, dlm_reply_fn reply,
+                      void *context)
 {
     const struct dlm_method *method = dlm_method_find(name);
     struct dlm_serving *q;
@@ -346,8 +362,12 @@ void dlm_engine_serve(struct dlm_engine *e, const char *name, json_t *params, dl
         json_decref(params);
         return refuse(reply, context, DLMGR_ENOMEM, "out of memory");
     }
-    *q = (struct dlm_serving){
-        .engine = e, .method = method, .params = params, .reply = reply, .context = context, .next = e->serving};
+    *q = (struct dlm_serving){.engine = e,
+                              .method = method,
+                              .params = params,
+                              .reply = reply,
+                              .context = context,
+                              .next = e->serving};
     e->serving = q;
     if (method->kind == DLM_METHOD_WRITE)
         return serve_write(q);
@@ -361,7 +381,8 @@ void dlm_engine_serve_stop(struct dlm_engine *e)
         dlm_reply_fn reply = TAKE_PTR(q->reply);
 
         if (reply)
-            refuse(reply, q->context, DLMGR_ELINK, "the engine was closed before the answer; the change may be made or not");
+            refuse(reply, q->context, DLMGR_ELINK,
+                   "the engine was closed before the answer; the change may be made or not");
     }
 }
 

@@ -26,10 +26,10 @@ struct watch {
     uv_poll_t poll;
     struct dlm_fetch *fetch;
     curl_socket_t socket;
-    int events;        /* what libuv looks for; 0: stopped */
-    bool wanted;       /* by libcurl just now */
-    bool asked_for;    /* opened for a connection of ours */
-    bool connected;    /* has been: we shall be told when it is closed */
+    int events;     /* what libuv looks for; 0: stopped */
+    bool wanted;    /* by libcurl just now */
+    bool asked_for; /* opened for a connection of ours */
+    bool connected; /* has been: we shall be told when it is closed */
 };
 
 struct dlm_fetch {
@@ -292,7 +292,8 @@ static void set_common(const struct dlm_fetch *f, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 30000L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1024L);
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 60L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* or a dead name server holds up whoever ends a request: it is a thread's getaddrinfo() */
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
+                     1L); /* or a dead name server holds up whoever ends a request: it is a thread's getaddrinfo() */
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_opened);
     curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, f);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
@@ -304,7 +305,8 @@ CURL *dlm_fetch_easy(struct dlm_fetch *f)
     CURL *easy = f->n_kept > 0 ? f->kept[--f->n_kept] : curl_easy_init();
 
     if (easy) {
-        curl_easy_reset(easy); /* options go; connections and TLS sessions belong to the multi handle and stay */
+        curl_easy_reset(
+            easy); /* options go; connections and TLS sessions belong to the multi handle and stay */
         set_common(f, easy);
     }
     return easy;

@@ -29,7 +29,8 @@ void dlm_fetch_free(struct dlm_fetch *f);
 
 /* An easy handle with what all our requests have in common; kept ones are used again. NULL: no memory. */
 CURL *dlm_fetch_easy(struct dlm_fetch *f);
-void dlm_fetch_keep(struct dlm_fetch *f, CURL *easy); /* give it back, after dlm_fetch_remove(); NULL is fine */
+void dlm_fetch_keep(struct dlm_fetch *f,
+                    CURL *easy); /* give it back, after dlm_fetch_remove(); NULL is fine */
 
 /* CURLOPT_PRIVATE becomes f; 0 or DLMGR_ENOMEM. Not from a libcurl callback. */
 int dlm_fetch_add(struct dlm_fetch *m, struct dlm_fetching *f);

@@ -46,7 +46,8 @@ int dlm_field_text(struct dlm_parse *p, const char *name, const json_t *value, c
     return 0;
 }
 
-static int get_path(struct dlm_parse *p, const struct field *f, const json_t *value, const char **ret)
+static int get_path(struct dlm_parse *p, const struct field *f, const json_t *value,
+                    const char **ret)
 {
     int r = dlm_field_text(p, f->name, value, ret);
 
@@ -66,8 +67,8 @@ static int get_int(struct dlm_parse *p, const struct field *f, const json_t *val
     if (!json_is_integer(value))
         return dlm_fail(p->e, DLMGR_EINVAL, "%s: must be an integer", f->name);
     if (n < f->min || n > f->max)
-        return dlm_fail(p->e, DLMGR_EINVAL, "%s %lld: must be from %lld to %lld", f->name, (long long)n,
-                        (long long)f->min, (long long)f->max);
+        return dlm_fail(p->e, DLMGR_EINVAL, "%s %lld: must be from %lld to %lld", f->name,
+                        (long long)n, (long long)f->min, (long long)f->max);
     *ret = n;
     return 0;
 }
@@ -153,11 +154,13 @@ static int take_checksum(struct dlm_parse *p, const struct field *f, const json_
         if (strlen(algorithms[i].name) == len && !strncasecmp(text, algorithms[i].name, len))
             break;
     if (!text[len] || i == ARRAY_SIZE(algorithms))
-        return dlm_fail(p->e, DLMGR_EINVAL, "%s %.200s: must be ALG=HEX, with ALG sha-256, sha-1, sha-512 or md5",
+        return dlm_fail(p->e, DLMGR_EINVAL,
+                        "%s %.200s: must be ALG=HEX, with ALG sha-256, sha-1, sha-512 or md5",
                         f->name, text);
-    if (strlen(hex) != algorithms[i].hex || strspn(hex, "0123456789abcdefABCDEF") != algorithms[i].hex)
-        return dlm_fail(p->e, DLMGR_EINVAL, "%s %.200s: %s has %zu hexadecimal digits", f->name, text,
-                        algorithms[i].name, algorithms[i].hex);
+    if (strlen(hex) != algorithms[i].hex ||
+        strspn(hex, "0123456789abcdefABCDEF") != algorithms[i].hex)
+        return dlm_fail(p->e, DLMGR_EINVAL, "%s %.200s: %s has %zu hexadecimal digits", f->name,
+                        text, algorithms[i].name, algorithms[i].hex);
     r = set_column(p, f, text, strlen(text));
     for (copy = *column(p, f); r == 0 && *copy; copy++)
         *copy = (char)tolower((unsigned char)*copy);
@@ -182,7 +185,8 @@ static int take_headers(struct dlm_parse *p, const struct field *f, const json_t
         if (r < 0)
             return r;
     }
-    return json_array_size(value) ? dlm_field_put(&p->secret, f->name, json_deep_copy(value), p->e) : 0;
+    return json_array_size(value) ? dlm_field_put(&p->secret, f->name, json_deep_copy(value), p->e)
+                                  : 0;
 }
 
 static int take_secret(struct dlm_parse *p, const struct field *f, const json_t *value)
@@ -213,7 +217,8 @@ static int take_pin(struct dlm_parse *p, const struct field *f, const json_t *va
     for (at = text; r == 0; at += 53) {
         if (strncmp(at, "sha256//", 8) || strspn(at + 8, alphabet) != 43 || at[51] != '=' ||
             (at[52] && at[52] != ';'))
-            return dlm_fail(p->e, DLMGR_EINVAL, "%s %.200s: must be sha256//BASE64 of a key's SHA-256", f->name, text);
+            return dlm_fail(p->e, DLMGR_EINVAL,
+                            "%s %.200s: must be sha256//BASE64 of a key's SHA-256", f->name, text);
         if (!at[52])
             return dlm_field_put(&p->options, f->name, json_string(text), p->e);
     }
@@ -222,7 +227,8 @@ static int take_pin(struct dlm_parse *p, const struct field *f, const json_t *va
 
 static int check_proxy(struct dlm_parse *p, const char *name, const char *text, bool *ret_secret)
 {
-    static const char *const schemes[] = {"http", "https", "socks4", "socks4a", "socks5", "socks5h"};
+    static const char *const schemes[] = {"http",    "https",  "socks4",
+                                          "socks4a", "socks5", "socks5h"};
     const char *end = strstr(text, "://");
     size_t len = end ? (size_t)(end - text) : 0;
 
@@ -233,8 +239,10 @@ static int check_proxy(struct dlm_parse *p, const char *name, const char *text, 
     if (!*text || (!end && strcspn(text, " \t\r\n/") == strlen(text)))
         return 0;
     /* Not shown when it may hold a password. */
-    return dlm_fail(p->e, DLMGR_EINVAL, "%s %.200s: must be [SCHEME://]HOST[:PORT] with http, https, socks4, socks4a, "
-                    "socks5 or socks5h", name, *ret_secret ? "***" : text);
+    return dlm_fail(p->e, DLMGR_EINVAL,
+                    "%s %.200s: must be [SCHEME://]HOST[:PORT] with http, https, socks4, socks4a, "
+                    "socks5 or socks5h",
+                    name, *ret_secret ? "***" : text);
 }
 
 static int take_proxy(struct dlm_parse *p, const struct field *f, const json_t *value)
@@ -245,7 +253,9 @@ static int take_proxy(struct dlm_parse *p, const struct field *f, const json_t *
 
     if (r == 0)
         r = check_proxy(p, f->name, text, &secret);
-    return r < 0 ? r : dlm_field_put(secret ? &p->secret : &p->options, f->name, json_string(text), p->e);
+    return r < 0
+               ? r
+               : dlm_field_put(secret ? &p->secret : &p->options, f->name, json_string(text), p->e);
 }
 
 static int take_proxies(struct dlm_parse *p, const struct field *f, const json_t *value)
@@ -280,7 +290,8 @@ static int take_key(struct dlm_parse *p, const struct field *f, const json_t *va
     int r = dlm_field_text(p, f->name, value, &text);
 
     if (r == 0 && (!*text || strlen(text) > NAME_MAX_BYTES))
-        return dlm_fail(p->e, DLMGR_EINVAL, "%s: must have from 1 to %d bytes", f->name, NAME_MAX_BYTES);
+        return dlm_fail(p->e, DLMGR_EINVAL, "%s: must have from 1 to %d bytes", f->name,
+                        NAME_MAX_BYTES);
     return r < 0 ? r : set_column(p, f, text, strlen(text));
 }
 
@@ -329,7 +340,8 @@ static int take_on_exists(struct dlm_parse *p, const struct field *f, const json
             p->r->row.on_exists = i;
             return 0;
         }
-    return dlm_fail(p->e, DLMGR_EINVAL, "%s %.100s: must be fail, rename, replace or same", f->name, text);
+    return dlm_fail(p->e, DLMGR_EINVAL, "%s %.100s: must be fail, rename, replace or same", f->name,
+                    text);
 }
 
 static int take_flag(struct dlm_parse *p, const struct field *f, const json_t *value)

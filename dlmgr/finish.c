@@ -209,7 +209,8 @@ static int drop_part(struct dlm_finish *f)
 
     if (r == 0 && at.size == f->ident.size && unlinkat(f->dir->fd, f->part, 0) < 0)
         r = -errno;
-    return r < 0 && r != -ENOENT ? dlm_finish_trouble(f, r, "remove", f->part) : dlm_finish_settle(f);
+    return r < 0 && r != -ENOENT ? dlm_finish_trouble(f, r, "remove", f->part)
+                                 : dlm_finish_settle(f);
 }
 
 /* One that a crash left holds the part's name. When it cannot be removed it is like any other file to choose(). */

@@ -23,23 +23,24 @@ enum dlm_finish_result {
     DLM_FINISH_EXISTS,   /* the policy forbids it: exit code 13 */
     DLM_FINISH_MISMATCH, /* length or digest is another one: 32 */
     DLM_FINISH_VANISHED, /* the part's name does not stand for our file any more, and neither does the destination */
-    DLM_FINISH_TROUBLE,  /* the disk: see error (DLMGR_ENOSPC, DLMGR_EIO...) */
+    DLM_FINISH_TROUBLE, /* the disk: see error (DLMGR_ENOSPC, DLMGR_EIO...) */
 };
 
 struct dlm_finish {
-    struct dlm_dir *dir;    /* borrowed */
-    const char *part;       /* borrowed; name of the part in dir */
-    int fd;                 /* of the part; -1: look() opens it, and the caller closes it */
-    struct dlm_ident ident; /* of the file that will have the name: sync() and choose() fill it in, look() compares with it */
-    const char *name;       /* borrowed; the component that the file should have */
-    const char *digest;     /* borrowed; "sha-256=hex" that must agree, or NULL */
+    struct dlm_dir *dir; /* borrowed */
+    const char *part;    /* borrowed; name of the part in dir */
+    int fd;              /* of the part; -1: look() opens it, and the caller closes it */
+    struct dlm_ident
+        ident; /* of the file that will have the name: sync() and choose() fill it in, look() compares with it */
+    const char *name;   /* borrowed; the component that the file should have */
+    const char *digest; /* borrowed; "sha-256=hex" that must agree, or NULL */
     int on_exists, mask;
     const atomic_bool *stop; /* true: verify() gives up, TROUBLE; NULL: never */
-    int n;                           /* choose() begins with this numbered name, and leaves the number that it chose */
-    bool same;                       /* choose: SAME found an equal file there; move() only unlinks the part */
-    char chosen[DLM_NAME_SIZE];      /* by choose(); before look(): last component of the journal's path */
+    int n;     /* choose() begins with this numbered name, and leaves the number that it chose */
+    bool same; /* choose: SAME found an equal file there; move() only unlinks the part */
+    char chosen[DLM_NAME_SIZE]; /* by choose(); before look(): last component of the journal's path */
     char path[4096 + DLM_NAME_SIZE]; /* of it, absolute */
-    dlmgr_error error;               /* for every result but OK and TAKEN: text for people, with the remedy */
+    dlmgr_error error; /* for every result but OK and TAKEN: text for people, with the remedy */
 };
 
 /* Begin to write the part out, so that sync() of several waits for all of them at once. */

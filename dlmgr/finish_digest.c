@@ -37,7 +37,8 @@ static void md_free(EVP_MD_CTX **ctx)
 }
 
 /* The digest of all of fd: its length, or -errno. */
-static int digest_file(int fd, const EVP_MD *md, const atomic_bool *stop, unsigned char out[EVP_MAX_MD_SIZE])
+static int digest_file(int fd, const EVP_MD *md, const atomic_bool *stop,
+                       unsigned char out[EVP_MAX_MD_SIZE])
 {
     CLEANUP_FREE unsigned char *buffer = dlm_alloc(PIECE);
     CLEANUP(md_free) EVP_MD_CTX *ctx = EVP_MD_CTX_new();

@@ -127,7 +127,8 @@ static int find_path(const char *given, char **ret, bool *ret_chosen, dlmgr_erro
     } else {
         user = user_home();
         if (!user)
-            return dlm_fail(e, DLMGR_EHOME, "$HOME is not set: say where with --home or $DLMGR_HOME");
+            return dlm_fail(e, DLMGR_EHOME,
+                            "$HOME is not set: say where with --home or $DLMGR_HOME");
         *ret = path_join(user, ".local/state/dlmgr");
     }
     return *ret ? 0 : dlm_fail(e, DLMGR_ENOMEM, "out of memory");
@@ -184,7 +185,8 @@ static int sync_parent(const char *path)
     slash[slash == up] = '\0';
     fd = open(up, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return errno == EACCES ? 0 : -1; /* we may enter it, not read it: then it is not ours to sync */
+        return errno == EACCES ? 0
+                               : -1; /* we may enter it, not read it: then it is not ours to sync */
     r = dlm_fsync_dir(fd);
     errno = -r;
     return r;
@@ -233,7 +235,8 @@ static int judge(int fd, const char *path, bool trust_group, struct stat *ret_st
     if (ret_st->st_uid != geteuid()) {
         user_name(ret_st->st_uid, name, sizeof(name));
         snprintf(what, sizeof(what), "belongs to %s", name);
-        snprintf(remedy, sizeof(remedy), "run `sudo -u %s dlmgr`, or choose another home with --home", name);
+        snprintf(remedy, sizeof(remedy),
+                 "run `sudo -u %s dlmgr`, or choose another home with --home", name);
         return refuse(e, path, what, remedy);
     }
     if (ret_st->st_mode & S_IWOTH) {
@@ -241,12 +244,14 @@ static int judge(int fd, const char *path, bool trust_group, struct stat *ret_st
         return refuse(e, path, "can be written by everybody", remedy);
     }
     if ((ret_st->st_mode & S_IWGRP) && !trust_group) {
-        snprintf(remedy, sizeof(remedy), "run `chmod g-w '%s'`, or set trust-group if all of its group may", path);
+        snprintf(remedy, sizeof(remedy),
+                 "run `chmod g-w '%s'`, or set trust-group if all of its group may", path);
         return refuse(e, path, "can be written by its group", remedy);
     }
     if (faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS))
         return dlm_fail_errno(e, DLMGR_EHOME, path,
-                              "the home %s cannot be written (make it writable or choose another with --home)", path);
+                              "the home %s cannot be written (make it writable or choose another with --home)",
+                              path);
     return 0;
 }
 
@@ -309,7 +314,8 @@ static void lock_put(struct lock *l)
     table_unlock();
 }
 
-int dlm_home_open(const char *given, bool create, bool trust_group, struct dlm_home **ret, dlmgr_error *e)
+int dlm_home_open(const char *given, bool create, bool trust_group, struct dlm_home **ret,
+                  dlmgr_error *e)
 {
     CLEANUP_FREE char *path = NULL, *real = NULL;
     CLEANUP_FD int fd = -1;
@@ -422,7 +428,8 @@ static int lock_take(struct lock *l, struct dlm_home *h, dlmgr_error *e)
             if (errno == EAGAIN || errno == EACCES)
                 return fail_busy(h, lock_owner(l), e);
             return dlm_fail_errno(e, DLMGR_EHOME, h->path,
-                                  "%s/lock cannot be locked (a home needs a file system with working locks)", h->path);
+                                  "%s/lock cannot be locked (a home needs a file system with working locks)",
+                                  h->path);
         }
     } while (!lock_is_there(l, h->fd));
     l->holder = h;

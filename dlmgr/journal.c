@@ -201,8 +201,8 @@ static void on_prepare(uv_prepare_t *prepare)
     hand_over(container_of(prepare, struct dlm_journal, prepare));
 }
 
-int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(void *context), void *context,
-                      struct dlm_journal **ret, dlmgr_error *e)
+int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(void *context),
+                      void *context, struct dlm_journal **ret, dlmgr_error *e)
 {
     struct dlm_journal *j = dlm_alloc(sizeof(*j));
 

@@ -27,9 +27,10 @@ struct dlm_op {
 struct dlm_journal;
 
 /* Takes the store over; it is used by the journal's thread alone until stopped. news: on the loop, after a batch that wrote durable events. */
-int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(void *context), void *context,
-                      struct dlm_journal **ret, dlmgr_error *e);
-void dlm_journal_post(struct dlm_journal *j, struct dlm_op *op); /* loop thread; the op is the caller's */
+int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(void *context),
+                      void *context, struct dlm_journal **ret, dlmgr_error *e);
+void dlm_journal_post(struct dlm_journal *j,
+                      struct dlm_op *op); /* loop thread; the op is the caller's */
 /* Commits what was posted (giving up after wait_ms when it cannot), runs the last `done` halves, closes the store. */
 void dlm_journal_stop(struct dlm_journal *j, int64_t wait_ms);
 void dlm_journal_free(struct dlm_journal *j);

@@ -54,7 +54,8 @@ static int load_texts(const json_t *object, struct dlm_opts *o)
 }
 
 /* Room for one more than n, so that none is not NULL. */
-static int copy_list(const json_t *array, char *const *otherwise, size_t n, char ***ret, size_t *ret_n)
+static int copy_list(const json_t *array, char *const *otherwise, size_t n, char ***ret,
+                     size_t *ret_n)
 {
     char **list;
 
@@ -63,7 +64,8 @@ static int copy_list(const json_t *array, char *const *otherwise, size_t n, char
     list = dlm_alloc((n + 1) * sizeof(*list));
     *ret = list;
     for (*ret_n = 0; list && *ret_n < n; ++*ret_n) {
-        const char *text = array ? json_string_value(json_array_get(array, *ret_n)) : otherwise[*ret_n];
+        const char *text = array ? json_string_value(json_array_get(array, *ret_n))
+                                 : otherwise[*ret_n];
 
         if (!text)
             return DLMGR_EJOURNAL;
@@ -104,7 +106,8 @@ static void load_values(const json_t *options, struct dlm_opts *o)
     o->start_after = dlm_json_int(options, "start_after", 0);
 }
 
-int dlm_opts_load(const char *options, const char *secret, char *const *urls, size_t n_urls, struct dlm_opts *ret)
+int dlm_opts_load(const char *options, const char *secret, char *const *urls, size_t n_urls,
+                  struct dlm_opts *ret)
 {
     CLEANUP_JSON json_t *plain = NULL, *hidden = NULL;
     struct dlm_opts o = {0};

@@ -23,7 +23,8 @@ struct reader {
 /* The checksum of the first len bytes of block i; false: the file is shorter or cannot be read. */
 static bool block_crc(struct reader *r, size_t i, size_t len, uint32_t *ret)
 {
-    if (len > (size_t)DLM_BLOCK || dlm_pread_all(r->fd, r->buffer, len, (int64_t)i * DLM_BLOCK) != (ssize_t)len)
+    if (len > (size_t)DLM_BLOCK ||
+        dlm_pread_all(r->fd, r->buffer, len, (int64_t)i * DLM_BLOCK) != (ssize_t)len)
         return false;
     *ret = dlm_crc32c(0, r->buffer, len);
     return true;
@@ -38,8 +39,8 @@ static int take_counted(struct dlm_sink *s, struct reader *r, const struct dlm_e
         if (x->stop && atomic_load(x->stop))
             return DLMGR_ECLOSED;
 
-        if ((int64_t)row->len > dlm_block_full(s->total, row->idx) || !block_crc(r, row->idx, row->len, &crc) ||
-            crc != row->crc)
+        if ((int64_t)row->len > dlm_block_full(s->total, row->idx) ||
+            !block_crc(r, row->idx, row->len, &crc) || crc != row->crc)
             continue;
         if (dlm_sink_reserve(s, (size_t)row->idx + 1) < 0)
             return DLMGR_ENOMEM;
@@ -51,13 +52,14 @@ static int take_counted(struct dlm_sink *s, struct reader *r, const struct dlm_e
 static bool hint_fits(const struct dlm_sink *s, const char *boot, const struct dlm_expect *x,
                       const struct dlm_hint *h)
 {
-    return boot[0] && strcmp(boot, h->boot) == 0 && h->generation == x->generation && h->ino == s->ident.ino &&
-           h->dev == s->dev && h->start >= 0 && h->end > h->start && (s->total < 0 || h->end <= s->total) &&
-           h->end <= s->ident.size;
+    return boot[0] && strcmp(boot, h->boot) == 0 && h->generation == x->generation &&
+           h->ino == s->ident.ino && h->dev == s->dev && h->start >= 0 && h->end > h->start &&
+           (s->total < 0 || h->end <= s->total) && h->end <= s->ident.size;
 }
 
 /* Read what the hint claims; on agreement its blocks are in `found`, from block h->start / DLM_BLOCK on. */
-static bool hint_holds(struct reader *r, const struct dlm_hint *h, struct dlm_block *found, size_t first, size_t n)
+static bool hint_holds(struct reader *r, const struct dlm_hint *h, struct dlm_block *found,
+                       size_t first, size_t n)
 {
     uint32_t chain = 0, last = 0;
 
@@ -76,7 +78,8 @@ static bool hint_holds(struct reader *r, const struct dlm_hint *h, struct dlm_bl
     return chain == h->chain && last == h->crc;
 }
 
-static int take_hint(struct dlm_sink *s, struct reader *r, const struct dlm_expect *x, const struct dlm_hint *h)
+static int take_hint(struct dlm_sink *s, struct reader *r, const struct dlm_expect *x,
+                     const struct dlm_hint *h)
 {
     size_t first, n;
     CLEANUP_FREE struct dlm_block *found = NULL;
@@ -129,13 +132,15 @@ static int open_part(struct dlm_sink *s, const struct dlm_expect *x, dlmgr_error
     if (s->fd < 0 && errno != ENOENT && errno != ELOOP && errno != EISDIR && errno != ENXIO)
         return dlm_fail_errno(e, DLMGR_EIO, s->part, "cannot open `%s/%s`", s->dir->path, s->part);
     if (s->fd < 0 || fstat(s->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-        dlm_ident_of(s->fd, &s->ident, &s->dev) < 0 || (x->ident && !dlm_ident_same_file(x->ident, &s->ident)))
-        return dlm_fail(e, DLMGR_ENOTFOUND, "`%s/%s` is gone or another file", s->dir->path, s->part);
+        dlm_ident_of(s->fd, &s->ident, &s->dev) < 0 ||
+        (x->ident && !dlm_ident_same_file(x->ident, &s->ident)))
+        return dlm_fail(e, DLMGR_ENOTFOUND, "`%s/%s` is gone or another file", s->dir->path,
+                        s->part);
     return 0;
 }
 
-int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total, const struct dlm_expect *expect,
-                  struct dlm_sink **ret, dlmgr_error *e)
+int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total,
+                  const struct dlm_expect *expect, struct dlm_sink **ret, dlmgr_error *e)
 {
     struct dlm_sink *s;
     struct dlm_ident synced;
@@ -149,7 +154,9 @@ int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total, const st
         r = dlm_fail_errno(e, DLMGR_EIO, part, "cannot sync `%s/%s`", dir->path, part);
     }
     if (r == 0 && (r = read_back(s, expect)) < 0)
-        dlm_fail(e, r, r == DLMGR_ECLOSED ? "reading a part file back was broken off" : "no memory to read a part file back");
+        dlm_fail(e, r,
+                 r == DLMGR_ECLOSED ? "reading a part file back was broken off"
+                                    : "no memory to read a part file back");
     if (r < 0) {
         dlm_sink_free(s);
         return r;

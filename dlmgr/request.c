@@ -26,12 +26,14 @@ int dlm_session_check(const char *name, dlmgr_error *e)
 
     if (len >= 1 && len <= 255 && strspn(name, alphabet) == len)
         return 0;
-    return dlm_fail(e, DLMGR_EINVAL, "session %.100s: must be 1 to %d letters, digits, dots, hyphens and underscores",
+    return dlm_fail(e, DLMGR_EINVAL,
+                    "session %.100s: must be 1 to %d letters, digits, dots, hyphens and underscores",
                     name, 255);
 }
 
 /* Redacts into r->urls[i], and keeps the real one when that changed it. */
-static int add_url(struct dlm_parse *p, const json_t *value, const char *field, json_t *real, bool *io_secret)
+static int add_url(struct dlm_parse *p, const json_t *value, const char *field, json_t *real,
+                   bool *io_secret)
 {
     struct dlm_request *r = p->r;
     struct dlm_url CLEANUP(dlm_url_clear) url = {0};
@@ -146,7 +148,8 @@ static int finish(struct dlm_parse *p, int64_t now)
     if (json_object_get(p->options, "cert_key") && !json_object_get(p->options, "cert"))
         return dlm_fail(p->e, DLMGR_EINVAL, "cert_key: needs cert");
     ret = cut_urls(p);
-    if (ret == 0 && json_object_get(p->secret, "password") && !json_object_get(p->secret, "user") && !p->url_has_user)
+    if (ret == 0 && json_object_get(p->secret, "password") && !json_object_get(p->secret, "user") &&
+        !p->url_has_user)
         ret = dlm_fail(p->e, DLMGR_EINVAL, "password: needs user");
     if (ret == 0)
         ret = cut_state(p, now);

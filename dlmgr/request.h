@@ -20,8 +20,8 @@ struct dlm_request {
     struct dlm_row row; /* everything that add needs */
     char **urls;        /* redacted, first is row.url */
     size_t n_urls;
-    char *secret;   /* JSON text or NULL */
-    char hash[65];  /* with a key: of what it asks for (redacted URLs, dir, out, checksum), else "" */
+    char *secret;  /* JSON text or NULL */
+    char hash[65]; /* with a key: of what it asks for (redacted URLs, dir, out, checksum), else "" */
     bool create_dirs;
 };
 
@@ -40,19 +40,23 @@ struct dlm_opts {
     size_t n_urls;
     char **headers;
     size_t n_headers;
-    char *user, *password; /* for the origin of urls[0], from `user` or that URL; not for mirrors: their own are in their URLs */
+    char *user,
+        *password; /* for the origin of urls[0], from `user` or that URL; not for mirrors: their own are in their URLs */
     char *netrc_file, *cookie_file;
     char *cacert, *cert, *cert_key, *pinned_pubkey;
-    char *proxy;                                             /* given: "" is none; NULL: look at the four below */
-    char *http_proxy, *https_proxy, *all_proxy, *no_proxy;   /* environment of whoever added it; NULL when unset */
+    char *proxy; /* given: "" is none; NULL: look at the four below */
+    char *http_proxy, *https_proxy, *all_proxy,
+        *no_proxy; /* environment of whoever added it; NULL when unset */
     bool create_dirs, require_length, block_private;
     int connections, max_tries, ip_version;
-    int64_t limit_rate, retry_wait_ms, max_size; /* 0 none; retry_wait_ms and max_tries have their defaults in */
+    int64_t limit_rate, retry_wait_ms,
+        max_size;        /* 0 none; retry_wait_ms and max_tries have their defaults in */
     int64_t start_after; /* wall ms, 0: at once */
 };
 
 /* urls: the redacted ones of the journal, used when the secret has none. DLMGR_EJOURNAL: a text is not what dlm_request_parse() writes. */
-int dlm_opts_load(const char *options, const char *secret, char *const *urls, size_t n_urls, struct dlm_opts *ret);
+int dlm_opts_load(const char *options, const char *secret, char *const *urls, size_t n_urls,
+                  struct dlm_opts *ret);
 void dlm_opts_clear(struct dlm_opts *o); /* an empty or cleared one is fine */
 
 #endif

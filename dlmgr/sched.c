@@ -120,7 +120,9 @@ static void freed(struct dlm_task *t, void *context)
     }
 }
 
-static const struct dlm_tasks_ops tasks_ops = {.may_connect = may_connect, .connected = connected, .freed = freed};
+static const struct dlm_tasks_ops tasks_ops = {.may_connect = may_connect,
+                                               .connected = connected,
+                                               .freed = freed};
 
 struct dlm_task *dlm_sched_find(struct dlm_sched *s, int64_t id)
 {
@@ -179,7 +181,8 @@ static void on_taken(struct dlm_op *op)
 
     s->taking = false;
     if (op->result < 0)
-        dlm_log(s->tasks.log, DLMGR_LOG_ERROR, "cannot take tasks from the journal: %s", op->error.text);
+        dlm_log(s->tasks.log, DLMGR_LOG_ERROR, "cannot take tasks from the journal: %s",
+                op->error.text);
     s->more = op->result == 0 && s->n_taken == s->n_take;
     adapt_prefetch(s);
     for (size_t i = 0; i < s->n_taken; i++) {
@@ -205,8 +208,9 @@ static int note_busy(struct dlm_sched *s)
         return DLMGR_ENOMEM;
     s->n_busy = 0;
     for (struct dlm_host *h = s->hosts; h; h = h->next)
-        s->busy[s->n_busy++] =
-            (struct dlm_busy){h->origin, MAX(s->max_per_host - h->connections - h->ready + s->prefetch, 0)};
+        s->busy[s->n_busy++] = (struct dlm_busy){h->origin, MAX(s->max_per_host - h->connections -
+                                                                    h->ready + s->prefetch,
+                                                                0)};
     return 0;
 }
 
@@ -227,7 +231,7 @@ static void take(struct dlm_sched *s, int n)
 
 static void start_ready(struct dlm_sched *s, int *io_room)
 {
-    for (size_t i = 0; i < s->n_ready && *io_room > 0;) {
+    for (size_t i = 0; i<s->n_ready && * io_room> 0;) {
         struct dlm_task *t = s->ready[i];
 
         if (t->leave.wanted || !may_connect(s, dlm_task_origin(t))) {
@@ -319,7 +323,8 @@ static int prune_work(struct dlm_store *store, struct dlm_op *op)
     struct dlm_sched *s = container_of(op, struct dlm_sched, prune_op);
     int64_t now = dlm_clock_wall();
 
-    return dlm_store_prune(store, now - EVENTS_KEPT_MS, s->keep_done_ms >= 0 ? now - s->keep_done_ms : -1, s->keep_done_n,
+    return dlm_store_prune(store, now - EVENTS_KEPT_MS,
+                           s->keep_done_ms >= 0 ? now - s->keep_done_ms : -1, s->keep_done_n,
                            PRUNE_AT_ONCE, &s->prune_more);
 }
 
@@ -381,7 +386,8 @@ static void on_found(struct dlm_op *op)
     size_t n = s->n_taken;
 
     if (op->result < 0)
-        dlm_log(s->tasks.log, DLMGR_LOG_ERROR, "cannot read what was being committed: %s", op->error.text);
+        dlm_log(s->tasks.log, DLMGR_LOG_ERROR, "cannot read what was being committed: %s",
+                op->error.text);
     for (size_t i = 0; i < n; i++) {
         s->look_after = s->taken[i]->row.id;
         dlm_task_adopt(&s->tasks, s->taken[i]);

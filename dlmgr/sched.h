@@ -24,10 +24,10 @@ struct dlm_sched {
     struct dlm_host *hosts;
     struct dlm_task **ready; /* taken and not started, in order */
     size_t n_ready;
-    bool more;     /* the queue may have something for us */
-    bool draining; /* take nothing more */
-    bool stuck;    /* the journal cannot commit */
-    int prefetch;  /* how many to take in advance */
+    bool more;         /* the queue may have something for us */
+    bool draining;     /* take nothing more */
+    bool stuck;        /* the journal cannot commit */
+    int prefetch;      /* how many to take in advance */
     int first_failure; /* exit code of the first that failed */
     int64_t started, failed;
 

@@ -72,13 +72,15 @@ static int adopt(struct dlm_dir *dir, const char *part, dlmgr_error *e)
         kind = kind_of(&st);
     }
     if (kind)
-        return dlm_fail(e, DLMGR_EHOME, "`%s/%s` is %s, not our part file: move it away", dir->path, part, kind);
+        return dlm_fail(e, DLMGR_EHOME, "`%s/%s` is %s, not our part file: move it away", dir->path,
+                        part, kind);
     if (ftruncate(fd, 0) < 0)
         return dlm_fail_errno(e, DLMGR_EIO, part, "cannot empty `%s/%s`", dir->path, part);
     return TAKE_FD(fd);
 }
 
-int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret, dlmgr_error *e)
+int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret,
+                 dlmgr_error *e)
 {
     struct dlm_sink *s = dlm_alloc(sizeof(*s));
 
@@ -93,9 +95,11 @@ int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dl
     return 0;
 }
 
-int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret, dlmgr_error *e)
+int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret,
+                    dlmgr_error *e)
 {
-    CLEANUP_FD int fd = openat(dir->fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    CLEANUP_FD int fd = openat(dir->fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                               0600);
     struct dlm_sink *s;
     int r;
 
@@ -173,12 +177,18 @@ int dlm_sink_reserve(struct dlm_sink *s, size_t blocks)
     return 0;
 }
 
-void dlm_writer_start(struct dlm_writer *w, struct dlm_sink *s, struct dlm_slots *slots, int64_t task, int64_t generation,
-                      int64_t begin)
+void dlm_writer_start(struct dlm_writer *w, struct dlm_sink *s, struct dlm_slots *slots,
+                      int64_t task, int64_t generation, int64_t begin)
 {
-    struct dlm_hint claim = {.task = task, .generation = generation, .dev = s->dev, .ino = s->ident.ino, .start = begin};
+    struct dlm_hint claim = {.task = task,
+                             .generation = generation,
+                             .dev = s->dev,
+                             .ino = s->ident.ino,
+                             .start = begin};
 
-    *w = (struct dlm_writer){.sink = s, .pos = begin, .slot = slots ? dlm_slot_take(slots, &claim) : NULL};
+    *w = (struct dlm_writer){.sink = s,
+                             .pos = begin,
+                             .slot = slots ? dlm_slot_take(slots, &claim) : NULL};
 }
 
 /* A piece within one block. */
@@ -201,7 +211,8 @@ static int write_piece(struct dlm_writer *w, const char *data, size_t len)
     if (s->blocks[i].len == DLM_BLOCK)
         w->chain = dlm_chain(w->chain, s->blocks[i].crc);
     if (w->slot)
-        dlm_slot_store(w->slot, w->pos, w->chain, s->blocks[i].len == DLM_BLOCK ? 0 : s->blocks[i].crc);
+        dlm_slot_store(w->slot, w->pos, w->chain,
+                       s->blocks[i].len == DLM_BLOCK ? 0 : s->blocks[i].crc);
     return 0;
 }
 
@@ -260,7 +271,9 @@ int dlm_sink_snapshot(struct dlm_sink *s, struct dlm_block_row **ret_rows, size_
     n = 0;
     for (size_t i = 0; i < s->n; i++) {
         if (s->dirty[i])
-            rows[n++] = (struct dlm_block_row){.idx = (uint32_t)i, .len = s->blocks[i].len, .crc = s->blocks[i].crc};
+            rows[n++] = (struct dlm_block_row){.idx = (uint32_t)i,
+                                               .len = s->blocks[i].len,
+                                               .crc = s->blocks[i].crc};
         s->dirty[i] = 0;
     }
     s->uncounted = 0;
@@ -287,7 +300,8 @@ bool dlm_sink_named(const struct dlm_sink *s)
     struct dlm_ident ident = {0};
     uint64_t dev = 0;
 
-    return dlm_ident_at(s->dir->fd, s->part, &ident, &dev) == 0 && dev == s->dev && dlm_ident_same_file(&ident, &s->ident);
+    return dlm_ident_at(s->dir->fd, s->part, &ident, &dev) == 0 && dev == s->dev &&
+           dlm_ident_same_file(&ident, &s->ident);
 }
 
 bool dlm_sink_complete(const struct dlm_sink *s)

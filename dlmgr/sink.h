@@ -54,14 +54,15 @@ struct dlm_expect {
  * Make the part, empty. What stands at its name is ours by the name (an earlier owner was killed before its first checkpoint) and is emptied, unless it
  * is not a regular file with one name and our uid: DLMGR_EHOME with its kind. Takes a reference of dir.
  */
-int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret, dlmgr_error *e);
+int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret,
+                    dlmgr_error *e);
 
 /*
  * Find the part again and believe only what is read back: counted blocks whose checksum agrees, and the hints of this boot, inode and
  * generation, after a sync of the part. DLMGR_ENOTFOUND: no such part, or another file stands there.
  */
-int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total, const struct dlm_expect *expect,
-                  struct dlm_sink **ret, dlmgr_error *e);
+int dlm_sink_open(struct dlm_dir *dir, const char *part, int64_t total,
+                  const struct dlm_expect *expect, struct dlm_sink **ret, dlmgr_error *e);
 /* Closes; the part stays. What is not counted by now will be fetched again: its slots are free. */
 struct dlm_sink *dlm_sink_free(struct dlm_sink *s);
 
@@ -74,8 +75,8 @@ struct dlm_writer {
 };
 
 /* begin: where its segment begins, which is the end of the bytes present in that block. slots may be NULL. */
-void dlm_writer_start(struct dlm_writer *w, struct dlm_sink *s, struct dlm_slots *slots, int64_t task, int64_t generation,
-                      int64_t begin);
+void dlm_writer_start(struct dlm_writer *w, struct dlm_sink *s, struct dlm_slots *slots,
+                      int64_t task, int64_t generation, int64_t begin);
 /* 0 or -errno (-ENOMEM too); what was written before the failure is in. */
 int dlm_writer_write(struct dlm_writer *w, const void *data, size_t len);
 /* Its slot stays with the sink until what it wrote is counted. */
@@ -91,13 +92,15 @@ int dlm_sink_sync(struct dlm_sink *s, struct dlm_ident *ret_ident);
 bool dlm_sink_named(const struct dlm_sink *s);
 bool dlm_sink_complete(const struct dlm_sink *s);
 /* One without its file yet; a reference of dir is its own. */
-int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret, dlmgr_error *e);
+int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret,
+                 dlmgr_error *e);
 /* Room for so many blocks, the new ones empty; 0 or -ENOMEM. */
 int dlm_sink_reserve(struct dlm_sink *s, size_t blocks);
 /* The identity of what an open descriptor is; 0 or -errno. */
 int dlm_ident_of(int fd, struct dlm_ident *ret, uint64_t *ret_dev);
 /* The same of what a name in a directory stands for; a symlink is looked at itself. */
 int dlm_ident_at(int dirfd, const char *name, struct dlm_ident *ret, uint64_t *ret_dev);
-bool dlm_ident_same_file(const struct dlm_ident *a, const struct dlm_ident *b); /* inode and birth; not the size */
+bool dlm_ident_same_file(const struct dlm_ident *a,
+                         const struct dlm_ident *b); /* inode and birth; not the size */
 
 #endif

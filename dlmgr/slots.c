@@ -115,7 +115,8 @@ static bool slot_claims(const struct dlm_slots *s, const struct dlm_slot *slot, 
     return true;
 }
 
-int dlm_slots_each(struct dlm_slots *s, int (*fn)(const struct dlm_hint *hint, void *context), void *context)
+int dlm_slots_each(struct dlm_slots *s, int (*fn)(const struct dlm_hint *hint, void *context),
+                   void *context)
 {
     int r = 0;
 

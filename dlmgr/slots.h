@@ -23,7 +23,8 @@ int dlm_slots_open(int homefd, struct dlm_slots **ret, dlmgr_error *e);
 struct dlm_slots *dlm_slots_close(struct dlm_slots *s);
 
 /* What the last owner of this boot left, for the journal's hints; returns the first non-zero that fn returns. */
-int dlm_slots_each(struct dlm_slots *s, int (*fn)(const struct dlm_hint *hint, void *context), void *context);
+int dlm_slots_each(struct dlm_slots *s, int (*fn)(const struct dlm_hint *hint, void *context),
+                   void *context);
 /* Empty all; only once what dlm_slots_each() gave is durable. */
 void dlm_slots_clear(struct dlm_slots *s);
 

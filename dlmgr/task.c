@@ -13,7 +13,8 @@
 
 /* ---- The main line ------------------------------------------------------------------------------- */
 
-void dlm_task_op(struct dlm_task *t, int (*work)(struct dlm_store *, struct dlm_op *), void (*done)(struct dlm_op *))
+void dlm_task_op(struct dlm_task *t, int (*work)(struct dlm_store *, struct dlm_op *),
+                 void (*done)(struct dlm_op *))
 {
     t->busy = true;
     t->op.work = work;
@@ -21,7 +22,8 @@ void dlm_task_op(struct dlm_task *t, int (*work)(struct dlm_store *, struct dlm_
     dlm_journal_post(t->set->journal, &t->op);
 }
 
-void dlm_task_job(struct dlm_task *t, void (*work)(struct dlm_job *), void (*done)(struct dlm_job *), bool heavy)
+void dlm_task_job(struct dlm_task *t, void (*work)(struct dlm_job *),
+                  void (*done)(struct dlm_job *), bool heavy)
 {
     t->busy = true;
     t->job = (struct dlm_job){.work = work, .done = done, .heavy = heavy};
@@ -60,7 +62,8 @@ static void on_left(struct dlm_op *op)
     struct dlm_task *t = container_of(op, struct dlm_task, op);
 
     if (op->result < 0 && op->result != DLMGR_ENOTFOUND)
-        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot leave: %s", (long long)t->row.id, op->error.text);
+        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot leave: %s", (long long)t->row.id,
+                op->error.text);
     dlm_task_remove(t);
 }
 
@@ -79,8 +82,15 @@ static int leave_work(struct dlm_store *s, struct dlm_op *op)
 {
     struct dlm_task *t = container_of(op, struct dlm_task, op);
     const struct dlm_leave *l = &t->leave;
-    struct dlm_move m = {.id = t->row.id, .to = l->to, .wait_reason = l->reason, .wake_at = l->until, .error = l->error,
-                         .exit_code = l->exit_code, .bytes = -1, .total = -1, .attempts = t->attempts};
+    struct dlm_move m = {.id = t->row.id,
+                         .to = l->to,
+                         .wait_reason = l->reason,
+                         .wake_at = l->until,
+                         .error = l->error,
+                         .exit_code = l->exit_code,
+                         .bytes = -1,
+                         .total = -1,
+                         .attempts = t->attempts};
     int r = 0;
 
     if (t->rows)
@@ -112,7 +122,8 @@ static void on_leave_synced(struct dlm_job *job)
 /* Is there something uncounted, of this generation and not given up? */
 static bool believes(const struct dlm_task *t)
 {
-    return t->sink && t->sink->uncounted && !t->create_next && !t->leave.forget && !t->leave.worthless;
+    return t->sink && t->sink->uncounted && !t->create_next && !t->leave.forget &&
+           !t->leave.worthless;
 }
 
 bool dlm_task_leaving(struct dlm_task *t)
@@ -143,17 +154,27 @@ static void leave(struct dlm_task *t, const struct dlm_leave *l)
     dlm_task_leaving(t);
 }
 
-void dlm_task_fail(struct dlm_task *t, int class_, int code, const char *text, int status, const struct dlm_transfer *excerpt)
+void dlm_task_fail(struct dlm_task *t, int class_, int code, const char *text, int status,
+                   const struct dlm_transfer *excerpt)
 {
-    struct dlm_leave l = {.to = DLMGR_FAILED, .exit_code = code, .forget = t->leave.forget, .worthless = t->leave.worthless};
+    struct dlm_leave l = {.to = DLMGR_FAILED,
+                          .exit_code = code,
+                          .forget = t->leave.forget,
+                          .worthless = t->leave.worthless};
 
-    l.error = dlm_error_text(class_, code, text, status, excerpt ? excerpt->held : NULL, excerpt ? excerpt->n_held : 0);
+    l.error = dlm_error_text(class_, code, text, status, excerpt ? excerpt->held : NULL,
+                             excerpt ? excerpt->n_held : 0);
     leave(t, &l);
 }
 
-void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until, int class_, int code, const char *text, int status)
+void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until, int class_, int code,
+                   const char *text, int status)
 {
-    struct dlm_leave l = {.to = DLMGR_WAITING, .reason = reason, .until = until, .exit_code = code, .forget = t->leave.forget};
+    struct dlm_leave l = {.to = DLMGR_WAITING,
+                          .reason = reason,
+                          .until = until,
+                          .exit_code = code,
+                          .forget = t->leave.forget};
 
     l.error = dlm_error_text(class_, code, text, status, NULL, 0);
     leave(t, &l);
@@ -207,9 +228,11 @@ static void open_work(struct dlm_job *job)
                                 .generation = t->row.generation,
                                 .stop = &t->give_up};
 
-    t->job_result = dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->job_error);
+    t->job_result = dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir,
+                                &t->job_error);
     if (t->job_result == 0)
-        t->job_result = dlm_sink_open(t->dir, t->row.part, t->row.total, &expect, &t->made, &t->job_error);
+        t->job_result = dlm_sink_open(t->dir, t->row.part, t->row.total, &expect, &t->made,
+                                      &t->job_error);
 }
 
 /* Which counted blocks were not there again; 0 or DLMGR_ENOMEM. */
@@ -257,11 +280,13 @@ static void on_opened(struct dlm_job *job)
         return dlm_task_disk(t, &t->job_error);
     t->entry_synced = t->n_blocks > 0;
     if (find_lost(t) < 0)
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory", 0);
+        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,
+                             DLM_EXIT_UNKNOWN, "out of memory", 0);
     free(TAKE_PTR(t->blocks));
     if (!t->n_lost)
         return dlm_task_fetch(t);
-    dlm_log(t->set->log, DLMGR_LOG_WARNING, "task %lld: %zu MiB of its part were changed or lost and are fetched again",
+    dlm_log(t->set->log, DLMGR_LOG_WARNING,
+            "task %lld: %zu MiB of its part were changed or lost and are fetched again",
             (long long)t->row.id, t->n_lost);
     dlm_task_op(t, lost_work, on_lost);
 }
@@ -271,7 +296,8 @@ void dlm_task_start(struct dlm_task *t)
     t->speed_at = dlm_clock_mono();
     if (t->bad_opts)
         return dlm_task_fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN,
-                             "what was asked for cannot be read from the journal; remove the task and add it again", 0, NULL);
+                             "what was asked for cannot be read from the journal; remove the task and add it again",
+                             0, NULL);
     if (t->row.state == DLMGR_COMMITTING)
         return dlm_task_look(t);
     if (!t->n_blocks && !t->n_hints)
@@ -300,7 +326,8 @@ void dlm_task_tick(struct dlm_task *t, int64_t now)
     t->speed_from = t->received;
     t->speed_at = now;
     dlm_task_checkpoint(t);
-    if (t->phase != DLM_PHASE_FETCH || t->leave.wanted || t->beginner || t->busy || now < t->retry_at)
+    if (t->phase != DLM_PHASE_FETCH || t->leave.wanted || t->beginner || t->busy ||
+        now < t->retry_at)
         return;
     /* After a pause; or others have gone, and there is room at the host for one more connection. */
     if (t->retry_at || t->n_transfers > 0)

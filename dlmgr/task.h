@@ -26,9 +26,10 @@ struct dlm_task;
 
 /* What the scheduler is told and asked. */
 struct dlm_tasks_ops {
-    bool (*may_connect)(void *context, const char *origin); /* one more connection beside those that the task has? */
+    bool (*may_connect)(void *context,
+                        const char *origin); /* one more connection beside those that the task has? */
     void (*connected)(void *context, const char *origin, int by); /* +1, -1 */
-    void (*freed)(struct dlm_task *t, void *context);             /* its last moment: out of all lists */
+    void (*freed)(struct dlm_task *t, void *context); /* its last moment: out of all lists */
 };
 
 /* What tasks at work share. */
@@ -83,7 +84,7 @@ struct dlm_task {
     char **urls; /* redacted */
     size_t n_urls;
     struct dlm_opts opts;
-    bool bad_opts; /* what the journal has of them cannot be read */
+    bool bad_opts;                /* what the journal has of them cannot be read */
     struct dlm_block_row *blocks; /* counted; until opened */
     size_t n_blocks;
     struct dlm_hint *hints;
@@ -96,30 +97,30 @@ struct dlm_task {
     int job_result, count_result;
     dlmgr_error job_error;
     struct dlm_leave leave;
-    atomic_bool give_up; /* as leave.wanted, for workers in the middle of something long */
+    atomic_bool give_up;         /* as leave.wanted, for workers in the middle of something long */
     void (*gone)(void *context); /* called when it is freed; for who halted it */
     void *gone_context;
 
     struct dlm_dir *dir;
     struct dlm_sink *sink;
     struct dlm_sink *made; /* by a worker, not ours yet */
-    bool recorded;    /* the journal knows generation, validator, total and part */
-    bool entry_synced; /* the part's directory entry */
+    bool recorded;         /* the journal knows generation, validator, total and part */
+    bool entry_synced;     /* the part's directory entry */
 
     struct dlm_transfer *transfers[DLM_CONNECTIONS_MAX];
     int n_transfers, n_connected;
     struct dlm_transfer *beginner;
     struct dlm_beginning begin;
-    bool create_next; /* once the old part is not being synced any more */
+    bool create_next;  /* once the old part is not being synced any more */
     struct dlm_url at; /* where redirects led to, of `source` */
     size_t source;
     int recorded_source; /* which one the generation is from; -1: not known */
     size_t sources_tried;
-    bool may_wait; /* one of them may work later */
-    bool ask_whole;  /* ranges cannot be trusted here */
-    bool one_only;   /* no more than one connection */
+    bool may_wait;                        /* one of them may work later */
+    bool ask_whole;                       /* ranges cannot be trusted here */
+    bool one_only;                        /* no more than one connection */
     int64_t restarts, attempts, progress; /* progress: bytes since the last trouble */
-    int64_t retry_at; /* mono ms: no new connection before */
+    int64_t retry_at;                     /* mono ms: no new connection before */
     struct dlm_bucket bucket;
 
     uint32_t *lost; /* blocks that the journal counts and the part has not */
@@ -161,8 +162,10 @@ const char *dlm_task_origin(const struct dlm_task *t);
 
 /* ---- Between the files task_*.c --------------------------------------------------------------------- */
 
-void dlm_task_op(struct dlm_task *t, int (*work)(struct dlm_store *, struct dlm_op *), void (*done)(struct dlm_op *));
-void dlm_task_job(struct dlm_task *t, void (*work)(struct dlm_job *), void (*done)(struct dlm_job *), bool heavy);
+void dlm_task_op(struct dlm_task *t, int (*work)(struct dlm_store *, struct dlm_op *),
+                 void (*done)(struct dlm_op *));
+void dlm_task_job(struct dlm_task *t, void (*work)(struct dlm_job *),
+                  void (*done)(struct dlm_job *), bool heavy);
 /* The same in a round with others of its kind. */
 void dlm_task_gather(struct dlm_task *t, struct dlm_gather *g, void (*done)(struct dlm_job *));
 void dlm_task_create_round(struct dlm_job *round);
@@ -171,12 +174,15 @@ void dlm_task_move_round(struct dlm_job *round);
 void dlm_task_remove(struct dlm_task *t); /* it has ended, and nothing of it is under way */
 /* True: it is leaving, and the caller must not go on. To be asked after each job and op. */
 bool dlm_task_leaving(struct dlm_task *t);
-void dlm_task_fail(struct dlm_task *t, int class_, int code, const char *text, int status, const struct dlm_transfer *excerpt);
-void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until, int class_, int code, const char *text, int status);
+void dlm_task_fail(struct dlm_task *t, int class_, int code, const char *text, int status,
+                   const struct dlm_transfer *excerpt);
+void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until, int class_, int code,
+                   const char *text, int status);
 /* The disk said no: waits for storage when it is full, fails with 17 otherwise. */
 void dlm_task_disk(struct dlm_task *t, const dlmgr_error *e);
-void dlm_task_fetch(struct dlm_task *t);                  /* begin or go on fetching */
-void dlm_task_drop(struct dlm_task *t, const struct dlm_transfer *but); /* end all connections but this one */
+void dlm_task_fetch(struct dlm_task *t); /* begin or go on fetching */
+void dlm_task_drop(struct dlm_task *t,
+                   const struct dlm_transfer *but); /* end all connections but this one */
 void dlm_task_begin(struct dlm_task *t, struct dlm_transfer *by);
 void dlm_task_finish(struct dlm_task *t); /* all bytes are there */
 void dlm_task_look(struct dlm_task *t);   /* the row says committing: what happened to the file? */

@@ -28,7 +28,9 @@ static int begin_work(struct dlm_store *s, struct dlm_op *op)
 
 static void create_part(struct dlm_task *t)
 {
-    t->job_result = t->dir ? 0 : dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->job_error);
+    t->job_result = t->dir ? 0
+                           : dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs,
+                                         &t->dir, &t->job_error);
     if (t->job_result == 0)
         t->job_result = dlm_sink_create(t->dir, t->row.part, t->row.total, &t->made, &t->job_error);
 }
@@ -93,25 +95,29 @@ static void on_begun(struct dlm_op *op)
     t->busy = false;
     if (op->result < 0) {
         /* Somebody else moved the row: it is not ours to touch. */
-        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot begin: %s", (long long)t->row.id, op->error.text);
+        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot begin: %s", (long long)t->row.id,
+                op->error.text);
         t->leave.forget = true;
         return dlm_task_halt(t, false);
     }
     t->create_next = true; /* what the sink has is of the old generation */
     if (!adopt_row(t))
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory", 0);
+        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,
+                             DLM_EXIT_UNKNOWN, "out of memory", 0);
     if (dlm_task_leaving(t))
         return;
     t->ask_whole = false;
     t->restarts += t->begin.bump;
     if (t->begin.bump && t->sink)
-        t->progress = -t->sink->bytes; /* to be where we were is no progress, or a server could make us begin for ever */
+        t->progress =
+            -t->sink->bytes; /* to be where we were is no progress, or a server could make us begin for ever */
     t->recorded_source = (int)t->beginner->source;
     dlm_task_drop(t, t->beginner);
     create(t);
 }
 
-static void choose_name(const struct dlm_task *t, const struct dlm_transfer *by, char out[DLM_NAME_SIZE])
+static void choose_name(const struct dlm_task *t, const struct dlm_transfer *by,
+                        char out[DLM_NAME_SIZE])
 {
     const char *slash = t->row.out ? strrchr(t->row.out, '/') : NULL;
 
@@ -129,7 +135,8 @@ static void describe(struct dlm_task *t, struct dlm_transfer *by)
     struct dlm_beginning *b = &t->begin;
 
     free(b->url);
-    *b = (struct dlm_beginning){.bump = by->verdict.action == DLM_RESTART, .total = by->verdict.total};
+    *b = (struct dlm_beginning){.bump = by->verdict.action == DLM_RESTART,
+                                .total = by->verdict.total};
     if (b->bump)
         snprintf(b->reason, sizeof(b->reason), "%s", by->verdict.text);
     dlm_answer_validator(&by->answer, b->validator);
@@ -145,7 +152,9 @@ static void remember_target(struct dlm_task *t, struct dlm_transfer *by)
     dlm_url_clear(&t->at);
     if (by->hops == 0)
         return;
-    t->at = (struct dlm_url){.wire = dlm_strdup(by->at.wire), .origin = dlm_strdup(by->at.origin), .https = by->at.https};
+    t->at = (struct dlm_url){.wire = dlm_strdup(by->at.wire),
+                             .origin = dlm_strdup(by->at.origin),
+                             .https = by->at.https};
     if (!t->at.wire || !t->at.origin)
         dlm_url_clear(&t->at);
 }

@@ -23,7 +23,8 @@ int dlm_task_snapshot(struct dlm_task *t)
 
 int dlm_task_count_rows(struct dlm_store *s, struct dlm_task *t)
 {
-    int r = dlm_store_checkpoint(s, t->row.id, t->rows_generation, &t->rows_ident, t->rows, t->n_rows, t->rows_bytes);
+    int r = dlm_store_checkpoint(s, t->row.id, t->rows_generation, &t->rows_ident, t->rows,
+                                 t->n_rows, t->rows_bytes);
 
     /* What the hints claimed is counted now, or was not true. */
     if (r == 0 && t->n_hints)
@@ -81,7 +82,8 @@ static void on_synced(struct dlm_job *job)
     }
     /* The kernel may have dropped the pages: only what was counted before is believed. */
     errno = -t->count_result;
-    dlm_fail_errno(&e, DLMGR_EIO, t->sink->part, "cannot sync `%s/%s`", t->sink->dir->path, t->sink->part);
+    dlm_fail_errno(&e, DLMGR_EIO, t->sink->part, "cannot sync `%s/%s`", t->sink->dir->path,
+                   t->sink->part);
     t->counting = false;
     t->leave.forget = true;
     dlm_task_disk(t, &e);
@@ -89,8 +91,8 @@ static void on_synced(struct dlm_job *job)
 
 void dlm_task_checkpoint(struct dlm_task *t)
 {
-    if (t->counting || t->phase != DLM_PHASE_FETCH || !t->sink || !t->sink->uncounted || t->leave.wanted ||
-        t->beginner || dlm_task_snapshot(t) < 0)
+    if (t->counting || t->phase != DLM_PHASE_FETCH || !t->sink || !t->sink->uncounted ||
+        t->leave.wanted || t->beginner || dlm_task_snapshot(t) < 0)
         return;
     t->counting = true;
     t->count_job = (struct dlm_job){.work = sync_work, .done = on_synced};

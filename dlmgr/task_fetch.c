@@ -29,7 +29,8 @@ static void on_have(struct dlm_transfer *tr, struct dlm_have *ret)
                              .bytes = t->sink ? t->sink->bytes : 0,
                              .validator = t->row.validator,
                              .digest_given = t->row.digest != NULL,
-                             .other_source = t->opts.n_urls > 1 && t->recorded_source != (int)tr->source};
+                             .other_source = t->opts.n_urls > 1 &&
+                                             t->recorded_source != (int)tr->source};
 }
 
 /* Ranges do not work on this one, but another connection is bringing the file: nothing to restart for. */
@@ -184,7 +185,8 @@ static void trouble(struct dlm_task *t, struct dlm_transfer *tr)
         return dlm_task_fetch(t);
     t->attempts++;
     if ((v->action == DLM_WAIT || t->may_wait) && t->attempts < t->opts.max_tries)
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + backoff(t, v), v->class_, v->code, v->text, tr->status);
+        return dlm_task_wait(t, "backoff", dlm_clock_wall() + backoff(t, v), v->class_, v->code,
+                             v->text, tr->status);
     give_up(t, tr);
 }
 
@@ -193,7 +195,8 @@ static void disk_trouble(struct dlm_task *t, const struct dlm_transfer *tr)
     dlmgr_error e = {0};
 
     errno = tr->disk_errno;
-    dlm_fail_errno(&e, DLMGR_EIO, t->sink->part, "cannot write `%s/%s`", t->sink->dir->path, t->sink->part);
+    dlm_fail_errno(&e, DLMGR_EIO, t->sink->part, "cannot write `%s/%s`", t->sink->dir->path,
+                   t->sink->part);
     dlm_task_disk(t, &e);
 }
 
@@ -241,8 +244,11 @@ static void on_ended(struct dlm_transfer *tr)
     dlm_transfer_free(tr);
 }
 
-static const struct dlm_transfer_ops transfer_ops = {
-    .have = on_have, .judged = on_judged, .over = on_over, .ended = on_ended, .wrote = on_wrote};
+static const struct dlm_transfer_ops transfer_ops = {.have = on_have,
+                                                     .judged = on_judged,
+                                                     .over = on_over,
+                                                     .ended = on_ended,
+                                                     .wrote = on_wrote};
 
 /* ---- Connecting -------------------------------------------------------------------------------------------- */
 
@@ -257,7 +263,8 @@ static int copy_at(const struct dlm_url *from, struct dlm_url *ret)
 }
 
 /* end -1: to the end of the file; ranged false: the whole of it. */
-static int start_transfer(struct dlm_task *t, int64_t start, int64_t end, bool ranged, dlmgr_error *e)
+static int start_transfer(struct dlm_task *t, int64_t start, int64_t end, bool ranged,
+                          dlmgr_error *e)
 {
     struct dlm_transfer *tr = dlm_alloc(sizeof(*tr));
     struct dlm_url at = {0};
@@ -271,11 +278,14 @@ static int start_transfer(struct dlm_task *t, int64_t start, int64_t end, bool r
     tr->opts = &t->opts;
     tr->source = t->source;
     tr->bucket = &t->bucket;
-    tr->rules = (struct dlm_rules){.max_size = t->opts.max_size, .require_length = t->opts.require_length};
+    tr->rules = (struct dlm_rules){.max_size = t->opts.max_size,
+                                   .require_length = t->opts.require_length};
     tr->segment = (struct dlm_segment){.start = start, .pos = start, .end = end};
     tr->asked.ranged = ranged;
     tr->validator = dlm_strdup(t->row.validator);
-    r = (!tr->validator && t->row.validator) || copy_at(&t->at, &at) < 0 ? dlm_fail(e, DLMGR_ENOMEM, "out of memory") : 0;
+    r = (!tr->validator && t->row.validator) || copy_at(&t->at, &at) < 0
+            ? dlm_fail(e, DLMGR_ENOMEM, "out of memory")
+            : 0;
     if (r == 0)
         r = dlm_transfer_start(tr, at.wire ? &at : NULL, e);
     dlm_url_clear(&at);
@@ -301,7 +311,8 @@ static int wanted(const struct dlm_task *t)
 {
     if (t->one_only || t->ask_whole || !t->recorded || !t->sink)
         return 1;
-    return dlm_plan_connections(t->sink->total, t->opts.connections, dlm_validator_is_strong(t->row.validator), t->restarts);
+    return dlm_plan_connections(t->sink->total, t->opts.connections,
+                                dlm_validator_is_strong(t->row.validator), t->restarts);
 }
 
 static bool may_join(const struct dlm_task *t)
@@ -319,7 +330,8 @@ static bool next_piece(struct dlm_task *t, struct dlm_cut *ret)
         active[i] = t->transfers[i]->segment;
         active[i].pos += (int64_t)t->transfers[i]->n_held;
     }
-    if (!dlm_plan_next(t->sink->blocks, t->sink->n, t->sink->total, active, t->n_transfers, wanted(t), ret))
+    if (!dlm_plan_next(t->sink->blocks, t->sink->n, t->sink->total, active, t->n_transfers,
+                       wanted(t), ret))
         return false;
     if (ret->victim >= 0)
         t->transfers[ret->victim]->segment.end = ret->start;
@@ -345,7 +357,8 @@ static void connect_more(struct dlm_task *t)
         r = start_transfer(t, cut.start, cut.end, true, &e);
     }
     if (r < 0 && t->n_transfers == 0)
-        dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, e.text, 0);
+        dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN,
+                      e.text, 0);
 }
 
 void dlm_task_fetch(struct dlm_task *t)

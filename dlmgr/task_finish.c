@@ -66,8 +66,12 @@ static void step_failed(struct dlm_task *t, int result)
 static int done_work(struct dlm_store *s, struct dlm_op *op)
 {
     struct dlm_task *t = container_of(op, struct dlm_task, op);
-    struct dlm_move m = {.id = t->row.id, .to = DLMGR_DONE, .path = t->finish.path, .bytes = t->finish.ident.size,
-                         .total = t->finish.ident.size, .attempts = -1};
+    struct dlm_move m = {.id = t->row.id,
+                         .to = DLMGR_DONE,
+                         .path = t->finish.path,
+                         .bytes = t->finish.ident.size,
+                         .total = t->finish.ident.size,
+                         .attempts = -1};
 
     return dlm_store_move(s, &m, NULL);
 }
@@ -78,7 +82,8 @@ static void on_done(struct dlm_op *op)
 
     t->busy = false;
     if (op->result < 0)
-        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be done: %s", (long long)t->row.id, op->error.text);
+        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be done: %s", (long long)t->row.id,
+                op->error.text);
     dlm_task_remove(t);
 }
 
@@ -155,8 +160,13 @@ static void on_moved(struct dlm_job *job)
 static int commit_work(struct dlm_store *s, struct dlm_op *op)
 {
     struct dlm_task *t = container_of(op, struct dlm_task, op);
-    struct dlm_move m = {.id = t->row.id, .to = DLMGR_COMMITTING, .path = t->finish.path, .ident = &t->finish.ident,
-                         .bytes = -1, .total = t->finish.ident.size, .attempts = t->attempts};
+    struct dlm_move m = {.id = t->row.id,
+                         .to = DLMGR_COMMITTING,
+                         .path = t->finish.path,
+                         .ident = &t->finish.ident,
+                         .bytes = -1,
+                         .total = t->finish.ident.size,
+                         .attempts = t->attempts};
 
     return dlm_store_move(s, &m, NULL);
 }
@@ -177,11 +187,13 @@ static void on_committing(struct dlm_op *op)
         return choose_again(t);
     }
     t->committing = t->row.state == DLMGR_COMMITTING;
-    snprintf(t->finish.error.text, sizeof(t->finish.error.text), "another task is putting a file at `%.300s`", t->finish.path);
+    snprintf(t->finish.error.text, sizeof(t->finish.error.text),
+             "another task is putting a file at `%.300s`", t->finish.path);
     if (op->result == DLMGR_EEXIST)
         return step_failed(t, DLM_FINISH_EXISTS);
     /* Somebody else moved the row: it is not ours any more. */
-    dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot commit: %s", (long long)t->row.id, op->error.text);
+    dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot commit: %s", (long long)t->row.id,
+            op->error.text);
     t->committing = false;
     t->leave.forget = true;
     dlm_task_halt(t, false);
@@ -233,7 +245,11 @@ static void verify_work(struct dlm_job *job)
 static int verifying_work(struct dlm_store *s, struct dlm_op *op)
 {
     struct dlm_task *t = container_of(op, struct dlm_task, op);
-    struct dlm_move m = {.id = t->row.id, .to = DLMGR_VERIFYING, .bytes = -1, .total = t->finish.ident.size, .attempts = t->attempts};
+    struct dlm_move m = {.id = t->row.id,
+                         .to = DLMGR_VERIFYING,
+                         .bytes = -1,
+                         .total = t->finish.ident.size,
+                         .attempts = t->attempts};
     int r = t->rows ? dlm_task_count_rows(s, t) : 0;
 
     return r < 0 ? r : dlm_store_move(s, &m, NULL);
@@ -245,7 +261,8 @@ static void on_verifying(struct dlm_op *op)
 
     t->busy = false;
     if (op->result < 0) {
-        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be verified: %s", (long long)t->row.id, op->error.text);
+        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be verified: %s",
+                (long long)t->row.id, op->error.text);
         t->leave.forget = true;
         return dlm_task_halt(t, false);
     }
@@ -310,7 +327,8 @@ void dlm_task_finish(struct dlm_task *t)
     prepare(t);
     free(TAKE_PTR(t->rows));
     if (is_long(t) && t->sink->uncounted && dlm_task_snapshot(t) < 0)
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory", 0);
+        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,
+                             DLM_EXIT_UNKNOWN, "out of memory", 0);
     if (t->sink->bytes <= SMALL)
         dlm_task_gather(t, &t->set->syncing, on_synced);
     else
@@ -324,7 +342,8 @@ static void look_work(struct dlm_job *job)
     struct dlm_task *t = container_of(job, struct dlm_task, job);
     bool moved = false;
 
-    t->job_result = dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir, &t->finish.error);
+    t->job_result = dlm_dir_get(t->set->dirs, t->row.dir, t->row.out, t->opts.create_dirs, &t->dir,
+                                &t->finish.error);
     if (t->job_result < 0) {
         t->job_result = DLM_FINISH_TROUBLE;
         return;

@@ -13,8 +13,12 @@
 #include <time.h>
 
 static const char *const class_names[] = {
-    [DLMGR_CLASS_NONE] = "none",     [DLMGR_CLASS_TRANSIENT] = "transient",   [DLMGR_CLASS_PERMANENT] = "permanent",
-    [DLMGR_CLASS_POLICY] = "policy", [DLMGR_CLASS_NEEDS_AUTH] = "needs-auth", [DLMGR_CLASS_LOCAL] = "local",
+    [DLMGR_CLASS_NONE] = "none",
+    [DLMGR_CLASS_TRANSIENT] = "transient",
+    [DLMGR_CLASS_PERMANENT] = "permanent",
+    [DLMGR_CLASS_POLICY] = "policy",
+    [DLMGR_CLASS_NEEDS_AUTH] = "needs-auth",
+    [DLMGR_CLASS_LOCAL] = "local",
 };
 
 const char *dlm_class_name(int class_)
@@ -57,12 +61,14 @@ static json_t *text_json(const char *text)
 
 /* ---- Errors ----------------------------------------------------------------------------------- */
 
-char *dlm_error_text(int class_, int code, const char *message, int http_status, const void *excerpt, size_t len)
+char *dlm_error_text(int class_, int code, const char *message, int http_status,
+                     const void *excerpt, size_t len)
 {
-    CLEANUP_JSON json_t *error =
-        json_pack("{s:s, s:i, s:o, s:o, s:o}", "class", dlm_class_name(class_), "code", code, "message",
-                  text_json(message), "http_status", http_status ? json_integer(http_status) : json_null(),
-                  "body_excerpt", dlm_bytes_to_json(excerpt, len));
+    CLEANUP_JSON json_t *error = json_pack("{s:s, s:i, s:o, s:o, s:o}", "class",
+                                           dlm_class_name(class_), "code", code, "message",
+                                           text_json(message), "http_status",
+                                           http_status ? json_integer(http_status) : json_null(),
+                                           "body_excerpt", dlm_bytes_to_json(excerpt, len));
 
     return error ? dlm_json_dump(error) : NULL;
 }
@@ -205,10 +211,10 @@ static json_t *event_head(const struct dlm_event_row *ev)
 {
     bool replay = !ev->acked && ev->deliveries > 0;
 
-    return json_pack("{s:i, s:I, s:s, s:I, s:I, s:s, s:b, s:I, s:o}", "v", 1, "seq", (json_int_t)ev->seq, "session",
-                     ev->session, "task", (json_int_t)ev->task, "generation", (json_int_t)ev->generation, "type",
-                     ev->type, "replay", replay, "deliveries", (json_int_t)ev->deliveries, "time",
-                     dlm_time_json(ev->time));
+    return json_pack("{s:i, s:I, s:s, s:I, s:I, s:s, s:b, s:I, s:o}", "v", 1, "seq",
+                     (json_int_t)ev->seq, "session", ev->session, "task", (json_int_t)ev->task,
+                     "generation", (json_int_t)ev->generation, "type", ev->type, "replay", replay,
+                     "deliveries", (json_int_t)ev->deliveries, "time", dlm_time_json(ev->time));
 }
 
 /* What every event has besides: from its body, or null. */

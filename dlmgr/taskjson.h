@@ -21,12 +21,13 @@ json_t *dlm_event_json(const struct dlm_event_row *event);
  * The error object of a task, for dlm_move.error (as text, yours: free()). class_: enum dlmgr_class; code: as dlmgr(1) exits; http_status 0:
  * none; excerpt NULL: none.
  */
-char *dlm_error_text(int class_, int code, const char *message, int http_status, const void *excerpt, size_t len);
+char *dlm_error_text(int class_, int code, const char *message, int http_status,
+                     const void *excerpt, size_t len);
 
-const char *dlm_class_name(int class_);      /* "none" when out of range */
-int dlm_class_parse(const char *name);       /* DLMGR_CLASS_NONE for NULL and others */
+const char *dlm_class_name(int class_); /* "none" when out of range */
+int dlm_class_parse(const char *name);  /* DLMGR_CLASS_NONE for NULL and others */
 
-json_t *dlm_time_json(int64_t wall);         /* 0: null */
-int64_t dlm_time_parse(const char *text);    /* what dlm_clock_format() wrote; 0 for NULL and other text */
+json_t *dlm_time_json(int64_t wall);      /* 0: null */
+int64_t dlm_time_parse(const char *text); /* what dlm_clock_format() wrote; 0 for NULL and other text */
 
 #endif

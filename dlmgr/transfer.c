@@ -19,7 +19,8 @@
 static bool may_flow(struct dlm_transfer *t, int64_t now)
 {
     /* Both are asked, so that both fill. */
-    bool all = dlm_bucket_open(&t->env->all, now), own = !t->bucket || dlm_bucket_open(t->bucket, now);
+    bool all = dlm_bucket_open(&t->env->all, now),
+         own = !t->bucket || dlm_bucket_open(t->bucket, now);
 
     return all && own && !*t->env->hold;
 }
@@ -72,8 +73,8 @@ static void let_go(struct dlm_transfer *t)
     t->in_paused = false;
 }
 
-int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch, struct dlm_slots *slots,
-                       int64_t limit_rate)
+int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch,
+                       struct dlm_slots *slots, int64_t limit_rate)
 {
     static const bool never;
 
@@ -128,7 +129,8 @@ static size_t wanted(const struct dlm_transfer *t, size_t len)
 
     if (t->segment.end >= 0 && (end < 0 || t->segment.end < end))
         end = t->segment.end;
-    return end < 0 ? len : (size_t)MIN((int64_t)len, MAX(end - t->segment.pos - (int64_t)t->n_held, 0));
+    return end < 0 ? len
+                   : (size_t)MIN((int64_t)len, MAX(end - t->segment.pos - (int64_t)t->n_held, 0));
 }
 
 static bool write_bytes(struct dlm_transfer *t, const char *data, size_t len)
@@ -231,7 +233,8 @@ static int set_range(struct dlm_transfer *t)
     if (!t->asked.ranged)
         return 0;
     if (t->segment.end >= 0)
-        snprintf(range, sizeof(range), "%lld-%lld", (long long)t->segment.start, (long long)t->segment.end - 1);
+        snprintf(range, sizeof(range), "%lld-%lld", (long long)t->segment.start,
+                 (long long)t->segment.end - 1);
     else
         snprintf(range, sizeof(range), "%lld-", (long long)t->segment.start);
     return curl_easy_setopt(t->fetching.easy, CURLOPT_RANGE, range) == CURLE_OK ? 0 : DLMGR_ENOMEM;
@@ -270,7 +273,9 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
 
 static int url_copy(const struct dlm_url *from, struct dlm_url *ret)
 {
-    *ret = (struct dlm_url){.wire = dlm_strdup(from->wire), .origin = dlm_strdup(from->origin), .https = from->https};
+    *ret = (struct dlm_url){.wire = dlm_strdup(from->wire),
+                            .origin = dlm_strdup(from->origin),
+                            .https = from->https};
     if (ret->wire && ret->origin)
         return 0;
     dlm_url_clear(ret);
@@ -279,9 +284,15 @@ static int url_copy(const struct dlm_url *from, struct dlm_url *ret)
 
 /* ---- Ending ---------------------------------------------------------------------------------------- */
 
-static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int class_, int code, const char *text)
+static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int class_, int code,
+                        const char *text)
 {
-    t->verdict = (struct dlm_verdict){.action = action, .class_ = class_, .code = code, .length = -1, .total = -1, .wait_ms = -1};
+    t->verdict = (struct dlm_verdict){.action = action,
+                                      .class_ = class_,
+                                      .code = code,
+                                      .length = -1,
+                                      .total = -1,
+                                      .wait_ms = -1};
     snprintf(t->verdict.text, sizeof(t->verdict.text), "%s", text);
 }
 
@@ -317,11 +328,13 @@ static void conclude(struct dlm_transfer *t)
     if (t->disk_errno)
         verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_IO, strerror(t->disk_errno));
     else if (t->oversize)
-        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, "the file is larger than --max-size allows");
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP,
+                    "the file is larger than --max-size allows");
     else if (all_came(t))
         t->verdict.action = DLM_TAKE;
     else if (t->code == CURLE_OK)
-        verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK, "the answer ended too early");
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK,
+                    "the answer ended too early");
     else
         judge_trouble(t);
     give_back(t);
@@ -337,7 +350,8 @@ static void refuse(struct dlm_transfer *t)
     else if (!t->judged && t->answer.no_memory)
         verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory");
     else if (!t->judged && t->code == CURLE_WRITE_ERROR)
-        verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP, "the answer's header is too long");
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP,
+                    "the answer's header is too long");
     else if (!t->judged)
         judge_trouble(t);
     give_back(t);
@@ -366,7 +380,8 @@ static void follow(struct dlm_transfer *t)
     dlmgr_error e = {0};
 
     if (t->hops++ >= DLM_REDIRECTS_MAX)
-        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS, "more than 10 redirects: the server sends us in circles");
+        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS,
+                    "more than 10 redirects: the server sends us in circles");
     if (dlm_url_redirect(&t->at, t->answer.location, &next, &e) < 0)
         return fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, e.text);
     dlm_url_clear(&t->at);
@@ -393,7 +408,8 @@ static void on_done(struct dlm_fetching *f, CURLcode code)
 
     t->code = code;
     let_go(t);
-    if (!t->judged && t->answer.complete && (code == CURLE_OK || t->answer.status >= 300) && !t->target.refused)
+    if (!t->judged && t->answer.complete && (code == CURLE_OK || t->answer.status >= 300) &&
+        !t->target.refused)
         judge(t);
     if (t->judged && t->verdict.action == DLM_REDIRECT)
         return follow(t);

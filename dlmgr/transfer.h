@@ -28,14 +28,14 @@
 struct dlm_transfers {
     struct dlm_fetch *fetch;
     struct dlm_slots *slots;
-    struct dlm_bucket all;      /* --limit-rate of the owner */
-    const bool *hold;           /* true: the journal cannot commit, so no more bytes come in */
-    uv_timer_t refill;          /* lets those go on that a bucket held back */
+    struct dlm_bucket all;       /* --limit-rate of the owner */
+    const bool *hold;            /* true: the journal cannot commit, so no more bytes come in */
+    uv_timer_t refill;           /* lets those go on that a bucket held back */
     struct dlm_transfer *paused; /* by `all`, their own bucket, or hold */
 };
 
-int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch, struct dlm_slots *slots,
-                       int64_t limit_rate);
+int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch,
+                       struct dlm_slots *slots, int64_t limit_rate);
 void dlm_transfers_stop(struct dlm_transfers *env);
 
 struct dlm_transfer;
@@ -63,8 +63,8 @@ struct dlm_transfer {
 
     /* Set by the owner before start. */
     const struct dlm_opts *opts;
-    size_t source;              /* index into opts->urls */
-    struct dlm_bucket *bucket;  /* of the task */
+    size_t source;             /* index into opts->urls */
+    struct dlm_bucket *bucket; /* of the task */
     struct dlm_rules rules;
     char *validator;            /* to ask with If-Range; owned; NULL none */
     struct dlm_segment segment; /* end may shrink while it runs; end -1: to the end of the file */
@@ -88,7 +88,8 @@ struct dlm_transfer {
     int64_t received; /* body bytes, for the speed */
 
     /* At the end. */
-    struct dlm_verdict verdict; /* as judged; then as it ended: TAKE or COMPLETE: all that was asked for is in the part */
+    struct dlm_verdict
+        verdict; /* as judged; then as it ended: TAKE or COMPLETE: all that was asked for is in the part */
     CURLcode code;
     int disk_errno; /* not 0: writing failed */
     int status;
@@ -100,7 +101,8 @@ struct dlm_transfer {
  */
 int dlm_transfer_start(struct dlm_transfer *t, struct dlm_url *at, dlmgr_error *e);
 /* The generation is durable and the part is there: write what is held, go on. generation: for the slot. */
-void dlm_transfer_go(struct dlm_transfer *t, struct dlm_sink *sink, int64_t task, int64_t generation);
+void dlm_transfer_go(struct dlm_transfer *t, struct dlm_sink *sink, int64_t task,
+                     int64_t generation);
 /* End it without a word; bytes that are written stay. Not from a libcurl callback. */
 void dlm_transfer_stop(struct dlm_transfer *t);
 struct dlm_transfer *dlm_transfer_free(struct dlm_transfer *t);

@@ -238,7 +238,9 @@ static void gather_begin(struct dlm_gather *g)
         return;
     while (*end && n++ < g->most)
         end = &(*end)->next;
-    *r = (struct round){.job = {.work = round_work, .done = round_done}, .gather = g, .list = g->head};
+    *r = (struct round){.job = {.work = round_work, .done = round_done},
+                        .gather = g,
+                        .list = g->head};
     g->head = *end;
     *end = NULL;
     if (!g->head)
@@ -247,7 +249,8 @@ static void gather_begin(struct dlm_gather *g)
     dlm_workers_submit(g->workers, &r->job);
 }
 
-void dlm_gather_init(struct dlm_gather *g, struct dlm_workers *w, int rounds, int most, void (*work)(struct dlm_job *round))
+void dlm_gather_init(struct dlm_gather *g, struct dlm_workers *w, int rounds, int most,
+                     void (*work)(struct dlm_job *round))
 {
     *g = (struct dlm_gather){.workers = w, .work = work, .rounds = rounds, .most = most};
     g->tail = &g->head;

@@ -23,7 +23,8 @@ struct dlm_job {
 struct dlm_workers;
 
 int dlm_workers_start(uv_loop_t *loop, int threads, struct dlm_workers **ret, dlmgr_error *e);
-void dlm_workers_submit(struct dlm_workers *w, struct dlm_job *job); /* loop thread; the job is the caller's */
+void dlm_workers_submit(struct dlm_workers *w,
+                        struct dlm_job *job); /* loop thread; the job is the caller's */
 /* Ends the threads once the queue is empty, runs the last `done` halves, closes its handle; loop thread. */
 void dlm_workers_stop(struct dlm_workers *w);
 void dlm_workers_free(struct dlm_workers *w); /* after the loop has closed its handles */
@@ -40,8 +41,10 @@ struct dlm_gather {
     struct dlm_job *head, **tail; /* gathering */
 };
 
-void dlm_gather_init(struct dlm_gather *g, struct dlm_workers *w, int rounds, int most, void (*work)(struct dlm_job *round));
-void dlm_gather_submit(struct dlm_gather *g, struct dlm_job *job); /* loop thread; the job is the caller's */
+void dlm_gather_init(struct dlm_gather *g, struct dlm_workers *w, int rounds, int most,
+                     void (*work)(struct dlm_job *round));
+void dlm_gather_submit(struct dlm_gather *g,
+                       struct dlm_job *job); /* loop thread; the job is the caller's */
 
 /* Start a thread with all signals blocked: none of the process's handlers ever runs on ours. 0 or an errno value. */
 int dlm_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, const char *name);

@@ -88,11 +88,11 @@ enum dlmgr_class {
 
 /* Filled in by a failing call; owned by the caller; needs no freeing. */
 typedef struct dlmgr_error {
-    int code;         /* enum dlmgr_code */
-    int class_;       /* enum dlmgr_class */
-    int sys_errno;    /* errno behind it, or 0 */
-    char text[512];   /* what, why and the remedy, one line without a final newline */
-    char path[1024];  /* the file it is about, or "" */
+    int code;        /* enum dlmgr_code */
+    int class_;      /* enum dlmgr_class */
+    int sys_errno;   /* errno behind it, or 0 */
+    char text[512];  /* what, why and the remedy, one line without a final newline */
+    char path[1024]; /* the file it is about, or "" */
 } dlmgr_error;
 
 /* A short text for a code; static storage, never NULL. Any thread. */
@@ -129,9 +129,15 @@ typedef struct dlmgr_options {
 
 /* Initialise an option struct: all zero but its size. */
 #ifdef __cplusplus
-#define DLMGR_INIT(type) { sizeof(type) }
+#define DLMGR_INIT(type)                                                                           \
+    {                                                                                              \
+        sizeof(type)                                                                               \
+    }
 #else
-#define DLMGR_INIT(type) { .size = sizeof(type) }
+#define DLMGR_INIT(type)                                                                           \
+    {                                                                                              \
+        .size = sizeof(type)                                                                       \
+    }
 #endif
 
 /*
@@ -141,7 +147,8 @@ typedef struct dlmgr_options {
  * A handle opened EITHER looks anew at each call who owns the home now. While an owner comes or goes a call takes up to 6 s, then it
  * is DLMGR_ELINK. When the owner goes while a change is under way, nobody knows whether it took effect: DLMGR_ELINK as well.
  */
-DLMGR_API int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle, dlmgr_error *error);
+DLMGR_API int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle,
+                         dlmgr_error *error);
 
 /* What the handle is at this moment. */
 enum dlmgr_place { DLMGR_PLACE_ENGINE, DLMGR_PLACE_CLIENT, DLMGR_PLACE_JOURNAL };
@@ -188,39 +195,39 @@ enum dlmgr_on_exists {
  */
 typedef struct dlmgr_request {
     size_t size;
-    const char *url;             /* http or https */
-    const char *const *mirrors;  /* more URLs of the same file, ends in NULL; or NULL */
-    const char *dir;             /* absolute path of an existing directory (or see create_dirs) */
-    const char *out;             /* file name, or relative path below dir without ".."; NULL: named by server or URL */
-    const char *checksum;        /* "sha-256=HEX", also sha-1, sha-512, md5; or NULL */
-    const char *const *headers;  /* "Name: value", ends in NULL; sent only to the URL's own origin */
-    const char *user;            /* HTTP user, or NULL */
+    const char *url;            /* http or https */
+    const char *const *mirrors; /* more URLs of the same file, ends in NULL; or NULL */
+    const char *dir;            /* absolute path of an existing directory (or see create_dirs) */
+    const char *out; /* file name, or relative path below dir without ".."; NULL: named by server or URL */
+    const char *checksum;       /* "sha-256=HEX", also sha-1, sha-512, md5; or NULL */
+    const char *const *headers; /* "Name: value", ends in NULL; sent only to the URL's own origin */
+    const char *user;           /* HTTP user, or NULL */
     const char *password;
-    const char *netrc_file;      /* looked up at each request; NULL none */
-    const char *cookie_file;     /* Netscape format; read at each request */
-    const char *cacert;          /* PEM file of certificate authorities */
-    const char *cert;            /* client certificate, PEM */
-    const char *cert_key;        /* its key, PEM */
-    const char *pinned_pubkey;   /* "sha256//BASE64", as CURLOPT_PINNEDPUBLICKEY(3) */
-    const char *proxy;           /* URL; "" none; NULL: the environment's proxies of the caller */
-    const char *key;             /* client key: adding the same key again is adding once; at most 255 bytes */
-    const char *session;         /* NULL: "default" */
-    const void *user_data;       /* the app's own bytes, given back with the task; at most 64 KiB */
+    const char *netrc_file;    /* looked up at each request; NULL none */
+    const char *cookie_file;   /* Netscape format; read at each request */
+    const char *cacert;        /* PEM file of certificate authorities */
+    const char *cert;          /* client certificate, PEM */
+    const char *cert_key;      /* its key, PEM */
+    const char *pinned_pubkey; /* "sha256//BASE64", as CURLOPT_PINNEDPUBLICKEY(3) */
+    const char *proxy;         /* URL; "" none; NULL: the environment's proxies of the caller */
+    const char *key; /* client key: adding the same key again is adding once; at most 255 bytes */
+    const char *session;   /* NULL: "default" */
+    const void *user_data; /* the app's own bytes, given back with the task; at most 64 KiB */
     size_t user_data_len;
-    int on_exists;               /* enum dlmgr_on_exists */
-    int create_dirs;             /* 1: make missing directories */
-    int paused;                  /* 1: add it paused */
-    int priority;                /* higher first, -1000..1000 */
-    int connections;             /* 0: 4 for files over 16 MiB, else 1; at most 16 */
-    int max_tries;               /* 0: 5; attempts in transient trouble before it fails */
-    int require_length;          /* 1: refuse an answer that does not say its length */
-    int block_private;           /* 1: refuse loopback, link-local and private addresses */
-    int ip_version;              /* 0 either, 4, 6 */
-    int file_mask;               /* umask for the finished file; -1: the caller's at dlmgr_add() */
-    int64_t start_after;         /* wall ms, 0 at once */
-    int64_t limit_rate;          /* bytes a second, 0 none */
-    int64_t retry_wait_ms;       /* first pause between tries; -1: 1000 */
-    int64_t max_size;            /* bytes; larger is refused; 0 none */
+    int on_exists;         /* enum dlmgr_on_exists */
+    int create_dirs;       /* 1: make missing directories */
+    int paused;            /* 1: add it paused */
+    int priority;          /* higher first, -1000..1000 */
+    int connections;       /* 0: 4 for files over 16 MiB, else 1; at most 16 */
+    int max_tries;         /* 0: 5; attempts in transient trouble before it fails */
+    int require_length;    /* 1: refuse an answer that does not say its length */
+    int block_private;     /* 1: refuse loopback, link-local and private addresses */
+    int ip_version;        /* 0 either, 4, 6 */
+    int file_mask;         /* umask for the finished file; -1: the caller's at dlmgr_add() */
+    int64_t start_after;   /* wall ms, 0 at once */
+    int64_t limit_rate;    /* bytes a second, 0 none */
+    int64_t retry_wait_ms; /* first pause between tries; -1: 1000 */
+    int64_t max_size;      /* bytes; larger is refused; 0 none */
 } dlmgr_request;
 
 /* Initialise a request: everything "not given". */
@@ -231,8 +238,8 @@ DLMGR_API void dlmgr_request_init(dlmgr_request *request);
  * request i and each task is durable. On DLMGR_EINVAL *ret_bad (may be NULL) is the index of the wrong request and
  * error->text names what is wrong. At most 10,000 at once, and for a client 4 MiB of JSON, which is DLMGR_ELIMIT; any thread.
  */
-DLMGR_API int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, size_t *ret_bad,
-                        dlmgr_error *error);
+DLMGR_API int dlmgr_add(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids,
+                        size_t *ret_bad, dlmgr_error *error);
 
 /*
  * Check a request as dlmgr_add() would, without a home and without adding it (a list is checked whole before its
@@ -283,22 +290,25 @@ typedef struct dlmgr_selector {
 typedef struct dlmgr_list dlmgr_list;
 
 /* One page of tasks, oldest first. *ret_list is yours: dlmgr_list_free(). Any thread; reads, so it also works without an owner. */
-DLMGR_API int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list, dlmgr_error *error);
+DLMGR_API int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list,
+                          dlmgr_error *error);
 DLMGR_API size_t dlmgr_list_count(const dlmgr_list *list);
 DLMGR_API const dlmgr_task *dlmgr_list_at(const dlmgr_list *list, size_t i); /* NULL past the end */
-DLMGR_API dlmgr_list *dlmgr_list_free(dlmgr_list *list);                       /* NULL is fine; returns NULL */
+DLMGR_API dlmgr_list *dlmgr_list_free(dlmgr_list *list); /* NULL is fine; returns NULL */
 
 /*
  * Look for unfinished tasks (not done, failed or cancelled) with the same URL (secret parts included), dir, out and session as
  * each request. ret_ids[i] becomes the newest one's id, 0 when there is none. At most 10,000 at once. Reads.
  */
-DLMGR_API int dlmgr_find(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids, dlmgr_error *error);
+DLMGR_API int dlmgr_find(dlmgr *handle, const dlmgr_request *requests, size_t n, int64_t *ret_ids,
+                         dlmgr_error *error);
 
 /*
  * All about one task as one JSON object: sources, segments, attempts, error. secrets: 1 shows what is redacted otherwise.
  * *ret_json is yours: free().
  */
-DLMGR_API int dlmgr_show(dlmgr *handle, int64_t id, int secrets, char **ret_json, dlmgr_error *error);
+DLMGR_API int dlmgr_show(dlmgr *handle, int64_t id, int secrets, char **ret_json,
+                         dlmgr_error *error);
 
 /* ---- Acting on tasks ----------------------------------------------------------------------- */
 
@@ -316,14 +326,15 @@ enum dlmgr_action {
  * not allow the action are skipped when chosen by state, session or all, and DLMGR_ESTATE when named by id (then nothing is
  * changed). A selection without ids is changed in pages of 5,000, each at once. *ret_count (may be NULL): how many tasks changed.
  */
-DLMGR_API int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector, int64_t *ret_count, dlmgr_error *error);
+DLMGR_API int dlmgr_act(dlmgr *handle, int action, const dlmgr_selector *selector,
+                        int64_t *ret_count, dlmgr_error *error);
 
 /* What to change in a task; NULL and -1 (INT64_MIN for priority's sake: see dlmgr_change_init) leave as it is. */
 typedef struct dlmgr_change {
     size_t size;
-    const char *key;     /* names the task by its client key in `session` instead of by id */
+    const char *key; /* names the task by its client key in `session` instead of by id */
     const char *session;
-    const char *url;     /* a new URL retries a task that failed with 401, 403 or 410 */
+    const char *url; /* a new URL retries a task that failed with 401, 403 or 410 */
     const char *out;
     const char *dir;
     int has_priority, priority;
@@ -342,7 +353,8 @@ DLMGR_API int dlmgr_set(dlmgr *handle, int64_t id, const dlmgr_change *change, d
  * Wait until the tasks (n 0: all) are done, failed or cancelled. 0 when they are, DLMGR_ETIMEDOUT after timeout_ms (-1: none).
  * An unknown or meanwhile removed id counts as ended. Needs an owner: DLMGR_ENOOWNER otherwise.
  */
-DLMGR_API int dlmgr_wait(dlmgr *handle, const int64_t *ids, size_t n, int64_t timeout_ms, dlmgr_error *error);
+DLMGR_API int dlmgr_wait(dlmgr *handle, const int64_t *ids, size_t n, int64_t timeout_ms,
+                         dlmgr_error *error);
 
 /* How many tasks are in each state, how many started since this owner began, and how many of those failed. */
 typedef struct dlmgr_counts {
@@ -375,8 +387,8 @@ typedef struct dlmgr_event {
 typedef struct dlmgr_event_list dlmgr_event_list;
 
 /* A page of events after seq (-1: after the last acknowledged one), at most limit (0: 1000) of them. Yours: dlmgr_event_list_free(). */
-DLMGR_API int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit, dlmgr_event_list **ret_list,
-                           dlmgr_error *error);
+DLMGR_API int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit,
+                           dlmgr_event_list **ret_list, dlmgr_error *error);
 DLMGR_API size_t dlmgr_event_list_count(const dlmgr_event_list *list);
 DLMGR_API const dlmgr_event *dlmgr_event_list_at(const dlmgr_event_list *list, size_t i);
 DLMGR_API dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list);
@@ -395,7 +407,8 @@ typedef int (*dlmgr_event_fn)(const dlmgr_event *event, void *context);
 /*
  * Deliver the events of a session to fn from now on, starting after the last acknowledged one, inside dlmgr_process(). One session a handle.
  */
-DLMGR_API int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context, dlmgr_error *error);
+DLMGR_API int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context,
+                           dlmgr_error *error);
 
 /*
  * A descriptor that becomes readable when dlmgr_process() has something to do, or dlmgr_stopping() became 1. Owned by the handle; only poll it.

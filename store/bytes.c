@@ -20,7 +20,8 @@ int dlm_bytes_clear(struct dlm_store *s, int64_t id)
     return r == 0 ? dlm_sql_run(s, Q_HINT_CLEAR, "l", id) : r;
 }
 
-int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b, int64_t *ret_generation)
+int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b,
+                               int64_t *ret_generation)
 {
     struct dlm_core core;
     int r = dlm_task_core(s, b->id, NULL, &core);
@@ -31,8 +32,11 @@ int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b, i
         return DLMGR_ESTATE;
     core.generation += b->bump;
     if ((r = dlm_bytes_clear(s, b->id)) < 0 ||
-        (r = dlm_sql_run(s, Q_BEGIN_GENERATION, "llsl" "sss", b->id, core.generation, b->validator,
-                         b->total, b->name, b->part, b->url)) < 0 ||
+        (r = dlm_sql_run(s, Q_BEGIN_GENERATION,
+                         "llsl"
+                         "sss",
+                         b->id, core.generation, b->validator, b->total, b->name, b->part,
+                         b->url)) < 0 ||
         (b->bump && (r = dlm_event_add(s, &core, "restarted", false, b->reason)) < 0))
         return r;
     *ret_generation = core.generation;
@@ -51,8 +55,9 @@ static int met(struct dlm_store *s, int64_t id)
     return r < 0 ? r : DLMGR_ESTATE;
 }
 
-int dlm_store_checkpoint(struct dlm_store *s, int64_t id, int64_t generation, const struct dlm_ident *ident,
-                         const struct dlm_block_row *blocks, size_t n, int64_t bytes)
+int dlm_store_checkpoint(struct dlm_store *s, int64_t id, int64_t generation,
+                         const struct dlm_ident *ident, const struct dlm_block_row *blocks,
+                         size_t n, int64_t bytes)
 {
     int r = dlm_sql_run(s, Q_CHECKPOINT, "llllll", id, generation, bytes, (int64_t)ident->ino,
                         ident->btime_ns, ident->size);
@@ -65,8 +70,8 @@ int dlm_store_checkpoint(struct dlm_store *s, int64_t id, int64_t generation, co
     return r;
 }
 
-int dlm_store_uncount(struct dlm_store *s, int64_t id, int64_t generation, const uint32_t *idx, size_t n,
-                      int64_t bytes)
+int dlm_store_uncount(struct dlm_store *s, int64_t id, int64_t generation, const uint32_t *idx,
+                      size_t n, int64_t bytes)
 {
     int r = dlm_sql_run(s, Q_COUNT_BYTES, "lll", id, generation, bytes);
 
@@ -97,7 +102,8 @@ static void *one_more(void **items, size_t n, size_t size)
 typedef void (*item_fn)(sqlite3_stmt *st, int64_t id, void *item);
 
 /* All rows of query q about this task, as an array of items of `size` bytes; the caller frees it. */
-static int read_list(struct dlm_store *s, int q, int64_t id, size_t size, item_fn read, void **ret, size_t *ret_n)
+static int read_list(struct dlm_store *s, int q, int64_t id, size_t size, item_fn read, void **ret,
+                     size_t *ret_n)
 {
     CLEANUP_FREE void *items = NULL;
     size_t n = 0;

@@ -84,7 +84,8 @@ static int apply(struct dlm_store *s, size_t i, bool *io_damaged, dlm_problem_fn
 static int secrets_there(struct dlm_store *s, dlm_problem_fn fn, void *context)
 {
     sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(s->db, "SELECT id, secret FROM tasks WHERE secret > 0", -1, &st, NULL);
+    int rc = sqlite3_prepare_v2(s->db, "SELECT id, secret FROM tasks WHERE secret > 0", -1, &st,
+                                NULL);
     int r = 0;
 
     while (rc == SQLITE_OK && r == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -94,8 +95,8 @@ static int secrets_there(struct dlm_store *s, dlm_problem_fn fn, void *context)
         r = dlm_secrets_get(s, sqlite3_column_int64(st, 1), &json);
         if (r == DLMGR_ENOTFOUND) {
             r = 0;
-            say("task %s has lost its secret",
-                (const char *)sqlite3_column_text(st, 0), fn, context);
+            say("task %s has lost its secret", (const char *)sqlite3_column_text(st, 0), fn,
+                context);
         }
     }
     if (r == 0 && rc != SQLITE_DONE)

@@ -110,7 +110,8 @@ static int session_slot(struct dlm_store *s, int64_t session, struct dlm_session
     return 0;
 }
 
-int dlm_tally_add(struct dlm_store *s, int64_t session, int state, bool storage, bool timed, int64_t by)
+int dlm_tally_add(struct dlm_store *s, int64_t session, int state, bool storage, bool timed,
+                  int64_t by)
 {
     struct dlm_session_slot *slot;
     int r = session_slot(s, session, &slot);

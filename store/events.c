@@ -89,8 +89,11 @@ int dlm_event_add(struct dlm_store *s, const struct dlm_core *core, const char *
 
     if (r < 0 || (r = dlm_seq_next(s, core->session, &seq)) < 0)
         return r;
-    r = dlm_sql_run(s, Q_EVENT_ADD, "lllls" "dls", core->session, seq, core->id, core->generation, type,
-                    (int)terminal, dlm_clock_wall(), body.data);
+    r = dlm_sql_run(s, Q_EVENT_ADD,
+                    "lllls"
+                    "dls",
+                    core->session, seq, core->id, core->generation, type, (int)terminal,
+                    dlm_clock_wall(), body.data);
     if (r == 0)
         s->news_pending = MAX(s->news_pending, seq);
     return r;
@@ -270,8 +273,8 @@ static int drop_done(struct dlm_store *s, int64_t before, int64_t keep, int *io_
     return r;
 }
 
-int dlm_store_prune(struct dlm_store *s, int64_t events_before, int64_t done_before, int64_t done_keep,
-                    int limit, bool *ret_more)
+int dlm_store_prune(struct dlm_store *s, int64_t events_before, int64_t done_before,
+                    int64_t done_keep, int limit, bool *ret_more)
 {
     int left = limit;
     int r = drop_acked(s, &left);

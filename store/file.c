@@ -66,7 +66,8 @@ static int look(int homefd, const char *home, const char *file, int64_t *ret_siz
     return 1;
 }
 
-static int look_beside(int homefd, const char *home, const char *name, int64_t *ret_wal, dlmgr_error *e)
+static int look_beside(int homefd, const char *home, const char *name, int64_t *ret_wal,
+                       dlmgr_error *e)
 {
     static const char *const suffixes[] = {"-shm", "-journal", "-wal"};
     char file[64];
@@ -97,14 +98,15 @@ static int configure(const struct dlm_file *f, sqlite3 *db)
     return rc;
 }
 
-static int connect_to(const struct dlm_file *f, int homefd, const char *file, const char *query, int flags,
-                      sqlite3 **ret)
+static int connect_to(const struct dlm_file *f, int homefd, const char *file, const char *query,
+                      int flags, sqlite3 **ret)
 {
     char uri[128];
     int rc;
 
     snprintf(uri, sizeof(uri), "file:/proc/self/fd/%d/%s%s", homefd, file, query);
-    flags |= SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+    flags |= SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+             SQLITE_OPEN_EXRESCODE;
     rc = sqlite3_open_v2(uri, ret, flags, dlm_vfs());
     return rc == SQLITE_OK ? configure(f, *ret) : rc;
 }
@@ -144,8 +146,8 @@ static int is_ours(const struct dlm_file *f, sqlite3 *db, const char *home, int3
     return 0;
 }
 
-static int probe(const struct dlm_file *f, int homefd, const char *home, int64_t wal, int32_t *ret_version,
-                 dlmgr_error *e)
+static int probe(const struct dlm_file *f, int homefd, const char *home, int64_t wal,
+                 int32_t *ret_version, dlmgr_error *e)
 {
     sqlite3 *db = NULL;
     /* Without a WAL nothing is left to read elsewhere; immutable then makes no WAL and no lock. */
@@ -190,8 +192,7 @@ static int use_wal(sqlite3 *db, bool *ret_wal)
 
 /* ---- Making --------------------------------------------------------------------------------------- */
 
-static int remove_unfinished(int homefd, const char *home, const char *file,
-                             dlmgr_error *e)
+static int remove_unfinished(int homefd, const char *home, const char *file, dlmgr_error *e)
 {
     static const char *const suffixes[] = {"", "-journal", "-wal", "-shm"};
     char name[64];
@@ -206,7 +207,8 @@ static int remove_unfinished(int homefd, const char *home, const char *file,
 
 static int create_empty(int homefd, const char *home, const char *file, dlmgr_error *e)
 {
-    CLEANUP_FD int fd = openat(homefd, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    CLEANUP_FD int fd = openat(homefd, file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                               0600);
 
     if (fd < 0 || fchmod(fd, 0600) < 0)
         return dlm_fail_errno(e, DLMGR_EHOME, home, "%s/%s cannot be made", home, file);
@@ -227,7 +229,8 @@ static int fill(const struct dlm_file *f, sqlite3 *db, bool *ret_wal)
     return rc;
 }
 
-static int build(const struct dlm_file *f, int homefd, const char *home, const char *file, dlmgr_error *e)
+static int build(const struct dlm_file *f, int homefd, const char *home, const char *file,
+                 dlmgr_error *e)
 {
     sqlite3 *db = NULL;
     bool wal = false;
@@ -266,8 +269,8 @@ static int make(const struct dlm_file *f, int homefd, const char *home, dlmgr_er
 
 /* ---- Opening --------------------------------------------------------------------------------------- */
 
-static int open_writer(const struct dlm_file *f, int homefd, const char *home, int version, sqlite3 **db,
-                       dlmgr_error *e)
+static int open_writer(const struct dlm_file *f, int homefd, const char *home, int version,
+                       sqlite3 **db, dlmgr_error *e)
 {
     bool wal = false;
     int rc = connect_to(f, homefd, f->name, "", SQLITE_OPEN_READWRITE, db);
@@ -327,7 +330,8 @@ int dlm_file_trust(sqlite3 *db)
 /* A new database would take the old WAL for its own. */
 static int refuse_lone_wal(const struct dlm_file *f, const char *home, dlmgr_error *e)
 {
-    refuse(e, DLMGR_EJOURNAL, home, f->name, "is missing, but its WAL is there; put it back, or move the WAL away too");
+    refuse(e, DLMGR_EJOURNAL, home, f->name,
+           "is missing, but its WAL is there; put it back, or move the WAL away too");
     if (e)
         e->sys_errno = EUCLEAN;
     return DLMGR_EJOURNAL;

@@ -169,12 +169,12 @@ struct dlm_store {
     int mode;
     char tag[5];
     bool in_tx;
-    int depth;                           /* savepoints open */
+    int depth;                            /* savepoints open */
     int64_t secret_marks[DLM_SAVEPOINTS]; /* the newest secret when each began */
-    int broken;     /* SQLite rolled the transaction back by itself: why */
-    int fail_code;  /* of the last failure, */
-    int fail_errno; /* its errno, */
-    char fail_text[256]; /* and SQLite's words */
+    int broken;                           /* SQLite rolled the transaction back by itself: why */
+    int fail_code;                        /* of the last failure, */
+    int fail_errno;                       /* its errno, */
+    char fail_text[256];                  /* and SQLite's words */
     int64_t news, news_pending;
     bool gone_pending; /* secrets to delete once the journal has committed */
     bool gone_done;    /* and they are deleted: the list may go */
@@ -201,7 +201,7 @@ int dlm_sql_text(struct dlm_store *s, int q, char **ret, const char *fmt, ...);
 int dlm_sql_changes(struct dlm_store *s);
 
 int dlm_sql_bind_args(sqlite3_stmt *st, const char *fmt, va_list ap); /* SQLite's code */
-int dlm_sql_code(sqlite3 *db, int rc);                               /* SQLite's code to ours */
+int dlm_sql_code(sqlite3 *db, int rc);                                /* SQLite's code to ours */
 /* Remember a failure of db (the journal or the secrets) for dlm_store_error(); returns our code. */
 int dlm_sql_failed(struct dlm_store *s, sqlite3 *db, int rc);
 /* Fill e for a failure of file in home. */
@@ -235,7 +235,8 @@ const char *dlm_vfs(void);
 
 /* ---- derived.c ------------------------------------------------------------------------------------ */
 
-int dlm_tally_add(struct dlm_store *s, int64_t session, int state, bool storage, bool timed, int64_t by);
+int dlm_tally_add(struct dlm_store *s, int64_t session, int state, bool storage, bool timed,
+                  int64_t by);
 int dlm_seq_next(struct dlm_store *s, int64_t session, int64_t *ret);
 int dlm_host_touch(struct dlm_store *s, int64_t host, int64_t by); /* by: tasks more or fewer */
 int dlm_derived_flush(struct dlm_store *s);
@@ -273,7 +274,8 @@ struct dlm_best {
     struct dlm_pick *items;
     size_t n, cap;
 };
-bool dlm_best_add(struct dlm_best *best, int64_t id, int priority); /* false: worse than all of a full one */
+bool dlm_best_add(struct dlm_best *best, int64_t id,
+                  int priority); /* false: worse than all of a full one */
 
 /* One read transaction around several statements, unless one is open. 1 when it must be ended, 0 when not. */
 int dlm_read_begin(struct dlm_store *s);
@@ -292,7 +294,8 @@ void dlm_secrets_close(struct dlm_store *s);
 
 /* JSON text: what a row holds as a member of an object; see json.c. */
 void dlm_json_name(struct dlm_buf *b, const char *name);
-void dlm_json_bytes(struct dlm_buf *b, const char *name, const void *data, size_t len); /* NULL: null */
+void dlm_json_bytes(struct dlm_buf *b, const char *name, const void *data,
+                    size_t len); /* NULL: null */
 void dlm_json_text(struct dlm_buf *b, const char *name, const char *text);
 void dlm_json_long(struct dlm_buf *b, const char *name, int64_t value, int64_t unknown);
 void dlm_json_raw(struct dlm_buf *b, const char *name, const char *json); /* NULL: null */

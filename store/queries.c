@@ -89,11 +89,10 @@ static const char *const queries[QUERIES] = {
         "finished_at = iif(?2 IN (4, 7, 8), ?14, 0), "
         "ino = iif(?15, ?16, ino), btime = iif(?15, ?17, btime), size = iif(?15, ?18, size) "
         "WHERE id = ?1",
-    [Q_TASK_EDIT] =
-        "UPDATE tasks SET url = coalesce(?2, url), host = coalesce(?3, host), "
-        "out = coalesce(?4, out), dir = coalesce(?5, dir), secret = iif(?6, ?7, secret), "
-        "options = coalesce(?8, options), priority = iif(?9, ?10, priority), "
-        "url_key = iif(?2 IS NULL, url_key, ?11) WHERE id = ?1",
+    [Q_TASK_EDIT] = "UPDATE tasks SET url = coalesce(?2, url), host = coalesce(?3, host), "
+                    "out = coalesce(?4, out), dir = coalesce(?5, dir), secret = iif(?6, ?7, secret), "
+                    "options = coalesce(?8, options), priority = iif(?9, ?10, priority), "
+                    "url_key = iif(?2 IS NULL, url_key, ?11) WHERE id = ?1",
     [Q_TASK_REMOVE] = "DELETE FROM tasks WHERE id = ?1",
     [Q_TASK_SECRET] = "SELECT secret FROM tasks WHERE id = ?1",
     [Q_TASK_DONE_OLD] = "SELECT id, finished_at FROM tasks WHERE state = 4 "

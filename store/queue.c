@@ -49,8 +49,7 @@ static bool hopeless(const struct dlm_best *best, int64_t id, int priority)
 {
     const struct dlm_pick *worst = best->n ? &best->items[best->n - 1] : NULL;
 
-    return best->n == best->cap &&
-           (!worst || before(worst->priority, worst->id, priority, id));
+    return best->n == best->cap && (!worst || before(worst->priority, worst->id, priority, id));
 }
 
 /* ---- Room ---------------------------------------------------------------------------------------------- */

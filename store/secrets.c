@@ -18,7 +18,18 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-enum { S_BEGIN, S_COMMIT, S_ROLLBACK, S_PUT, S_GET, S_LAST, S_UNDO, S_DROP, S_ABOVE, SECRET_QUERIES };
+enum {
+    S_BEGIN,
+    S_COMMIT,
+    S_ROLLBACK,
+    S_PUT,
+    S_GET,
+    S_LAST,
+    S_UNDO,
+    S_DROP,
+    S_ABOVE,
+    SECRET_QUERIES
+};
 
 static const char *const texts[SECRET_QUERIES] = {
     [S_BEGIN] = "BEGIN IMMEDIATE",
@@ -128,7 +139,8 @@ static int prepare(struct dlm_store *s)
     int rc = SQLITE_OK;
 
     for (int q = 0; q < SECRET_QUERIES && rc == SQLITE_OK; q++)
-        rc = sqlite3_prepare_v3(x->db, texts[q], -1, SQLITE_PREPARE_PERSISTENT, &x->queries[q], NULL);
+        rc = sqlite3_prepare_v3(x->db, texts[q], -1, SQLITE_PREPARE_PERSISTENT, &x->queries[q],
+                                NULL);
     if (rc == SQLITE_OK && s->mode == DLM_STORE_WRITE)
         rc = dlm_file_trust(x->db);
     if (rc != SQLITE_OK)
@@ -140,7 +152,8 @@ static bool absent(struct dlm_store *s)
 {
     struct stat st;
 
-    return fstatat(s->homefd, dlm_file_secrets.name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+    return fstatat(s->homefd, dlm_file_secrets.name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+           errno == ENOENT;
 }
 
 /* make false: DLMGR_ENOTFOUND when there is no file. */

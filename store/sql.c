@@ -78,9 +78,12 @@ int dlm_sql_failed(struct dlm_store *s, sqlite3 *db, int rc)
 /* SQLite calls it an I/O error, or that it cannot open the file, when its locks or shared memory do not work. */
 static const char *about_locks(int rc)
 {
-    bool locks = rc == SQLITE_CANTOPEN || rc == SQLITE_PROTOCOL || ((rc & 0xff) == SQLITE_IOERR && dlm_sql_code(NULL, rc) == DLMGR_EHOME);
+    bool locks = rc == SQLITE_CANTOPEN || rc == SQLITE_PROTOCOL ||
+                 ((rc & 0xff) == SQLITE_IOERR && dlm_sql_code(NULL, rc) == DLMGR_EHOME);
 
-    return locks ? " (not permitted, or on a file system without working locks: choose another home then)" : "";
+    return locks
+               ? " (not permitted, or on a file system without working locks: choose another home then)"
+               : "";
 }
 
 int dlm_sql_fail(dlmgr_error *e, sqlite3 *db, int rc, const char *home, const char *file)
@@ -89,7 +92,8 @@ int dlm_sql_fail(dlmgr_error *e, sqlite3 *db, int rc, const char *home, const ch
 
     if (!e)
         return code;
-    dlm_fail(e, code, "%s/%s: %s%s", home, file, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc), about_locks(rc));
+    dlm_fail(e, code, "%s/%s: %s%s", home, file, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
+             about_locks(rc));
     e->class_ = DLMGR_CLASS_LOCAL;
     /* What SQLite cannot read is damaged; what we refuse is only not ours. */
     e->sys_errno = code == DLMGR_EJOURNAL ? EUCLEAN : db ? sqlite3_system_errno(db) : 0;

@@ -28,7 +28,8 @@ static const struct {
     [DLMGR_QUEUED] = {.name = "queued",
                       .next = BIT(DLMGR_RUNNING) | BIT(DLMGR_WAITING) | BIT(DLMGR_PAUSED) |
                               BIT(DLMGR_CANCELLED)},
-    [DLMGR_RUNNING] = {.name = "running", .next = BIT(DLMGR_VERIFYING) | BIT(DLMGR_COMMITTING) | FALL_BACK},
+    [DLMGR_RUNNING] = {.name = "running",
+                       .next = BIT(DLMGR_VERIFYING) | BIT(DLMGR_COMMITTING) | FALL_BACK},
     [DLMGR_VERIFYING] = {.name = "verifying", .next = BIT(DLMGR_COMMITTING) | FALL_BACK},
     [DLMGR_COMMITTING] = {.name = "committing",
                           .next = BIT(DLMGR_COMMITTING) | BIT(DLMGR_DONE) | BIT(DLMGR_QUEUED) |

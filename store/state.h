@@ -16,10 +16,10 @@
 
 #define DLM_STATES (DLMGR_CANCELLED + 1)
 
-const char *dlm_state_name(int state);        /* NULL when out of range */
-int dlm_state_parse(const char *name);        /* enum dlmgr_state, or -1 */
-bool dlm_state_may(int from, int to);         /* is the move in the table? */
-bool dlm_state_ended(int state);              /* done, failed, cancelled */
+const char *dlm_state_name(int state); /* NULL when out of range */
+int dlm_state_parse(const char *name); /* enum dlmgr_state, or -1 */
+bool dlm_state_may(int from, int to);  /* is the move in the table? */
+bool dlm_state_ended(int state);       /* done, failed, cancelled */
 /* The event type that entering this state writes, or NULL: "done", "failed", "cancelled", "waiting". */
 const char *dlm_state_event(int state);
 /* Is that event terminal (one per task and generation)? */

@@ -36,7 +36,8 @@ void dlm_store_close(struct dlm_store *s); /* NULL is fine; checkpoints the WAL 
 /* ---- Transactions ---------------------------------------------------------------------------- */
 
 int dlm_store_begin(struct dlm_store *s);
-int dlm_store_commit(struct dlm_store *s, dlmgr_error *e); /* secrets first, then the journal; on failure all is rolled back */
+int dlm_store_commit(struct dlm_store *s,
+                     dlmgr_error *e); /* secrets first, then the journal; on failure all is rolled back */
 void dlm_store_rollback(struct dlm_store *s);
 int dlm_store_savepoint(struct dlm_store *s);
 void dlm_store_release(struct dlm_store *s, bool keep); /* keep false: undo since the savepoint */
@@ -61,9 +62,9 @@ struct dlm_row {
     char *origin; /* scheme://host:port of the first source */
     char *dir;
     char *out;
-    char *name; /* what it will be called, once known */
-    char *part; /* file name of the part in the directory of dir/out, once chosen */
-    char *path; /* committing: the final path chosen; done: where it is */
+    char *name;           /* what it will be called, once known */
+    char *part;           /* file name of the part in the directory of dir/out, once chosen */
+    char *path;           /* committing: the final path chosen; done: where it is */
     int64_t total, bytes; /* -1 unknown; bytes: what the journal counts */
     int64_t generation, attempts;
     char *validator; /* see arch: strong etag, W/ etag, or date; NULL */
@@ -77,7 +78,7 @@ struct dlm_row {
     int on_exists, mask; /* mask: umask of whoever added it */
     void *user_data;
     size_t user_data_len;
-    char *options; /* JSON object: what SQL does not ask about; NULL */
+    char *options;  /* JSON object: what SQL does not ask about; NULL */
     int64_t secret; /* number in secrets.db, 0 none */
     int64_t created_at, started_at, finished_at; /* 0: not yet */
     struct dlm_ident ident; /* of the part, at the last checkpoint or at committing */
@@ -94,16 +95,16 @@ struct dlm_source { /* a URL of a task, redacted; the real ones of secret tasks 
  * Add: row->state is queued, paused or waiting (not-before); row->id is ignored. urls: redacted, urls[0] is row->url. secret: JSON text for secrets.db or NULL.
  * *ret_id. When the session already has the key: 1 with the older id in *ret_id when `request_hash` equals the stored one, DLMGR_EEXIST otherwise.
  */
-int dlm_store_add(struct dlm_store *s, const struct dlm_row *row, const char *const *urls, size_t n_urls,
-                  const char *secret, const char *request_hash, int64_t *ret_id);
+int dlm_store_add(struct dlm_store *s, const struct dlm_row *row, const char *const *urls,
+                  size_t n_urls, const char *secret, const char *request_hash, int64_t *ret_id);
 int dlm_store_get(struct dlm_store *s, int64_t id, struct dlm_row *ret); /* DLMGR_ENOTFOUND */
 int dlm_store_find_key(struct dlm_store *s, const char *session, const char *key, int64_t *ret_id);
 /*
  * The newest unended task of this session, URL (redacted form), dir and out (NULL matches NULL) with an id below `below` (0: the newest of all): for
  * `get` again. Two URLs that differ in a secret look the same here, so the caller compares secrets and asks for the next.
  */
-int dlm_store_find_same(struct dlm_store *s, const char *session, const char *url, const char *dir, const char *out,
-                        int64_t below, int64_t *ret_id);
+int dlm_store_find_same(struct dlm_store *s, const char *session, const char *url, const char *dir,
+                        const char *out, int64_t below, int64_t *ret_id);
 int dlm_store_sources(struct dlm_store *s, int64_t id, char ***ret_urls, size_t *ret_n);
 int dlm_store_secret(struct dlm_store *s, int64_t secret, char **ret_json);
 
@@ -119,15 +120,18 @@ int dlm_store_list(struct dlm_store *s, const struct dlm_filter *f, dlm_row_fn f
 /* Only ids, for actions by selector: up to limit after f->after. */
 int dlm_store_ids(struct dlm_store *s, const struct dlm_filter *f, int64_t *ids, size_t *io_n);
 
-struct dlm_tally { int64_t by_state[DLM_STATES], waiting_storage, waiting_timed; };
-int dlm_store_tally(struct dlm_store *s, struct dlm_tally *ret); /* flat: kept in a table, not counted */
+struct dlm_tally {
+    int64_t by_state[DLM_STATES], waiting_storage, waiting_timed;
+};
+int dlm_store_tally(struct dlm_store *s,
+                    struct dlm_tally *ret); /* flat: kept in a table, not counted */
 
 /* ---- Moving ---------------------------------------------------------------------------------- */
 
 struct dlm_move {
     int64_t id;
     int to;
-    int64_t generation;      /* 0: as it is; else must equal the row's, or the move is DLMGR_ESTATE (a stale mover) */
+    int64_t generation; /* 0: as it is; else must equal the row's, or the move is DLMGR_ESTATE (a stale mover) */
     bool bump;               /* new generation (+1) with this move: a retry of an ended task */
     const char *wait_reason; /* with waiting */
     int64_t wake_at;
@@ -135,8 +139,8 @@ struct dlm_move {
     int exit_code;
     const char *path; /* committing: the final path (unique among committing ones of the journal: DLMGR_EEXIST); done: confirmed */
     const struct dlm_ident *ident; /* committing */
-    int64_t bytes, total; /* -1: as they are */
-    int64_t attempts;     /* -1: as they are */
+    int64_t bytes, total;          /* -1: as they are */
+    int64_t attempts;              /* -1: as they are */
 };
 /* 0; DLMGR_ENOTFOUND; DLMGR_ESTATE when the table does not allow it (from and to are in *ret_from when not NULL). Moving to the state it has: only waiting -> waiting. */
 int dlm_store_move(struct dlm_store *s, const struct dlm_move *m, int *ret_from);
@@ -145,27 +149,37 @@ int dlm_store_move(struct dlm_store *s, const struct dlm_move *m, int *ret_from)
  * The next tasks to run: up to max rows, in order of priority, then arrival, from hosts that are not in `busy` (origins, sorted or not).
  * `per_host` at most that many of each host in this call. They are moved to running. Fills rows; *io_n: room in, found out.
  */
-struct dlm_busy { const char *origin; int room; }; /* how many more connections this host may have; a host that is absent has `per_host` */
-int dlm_store_take(struct dlm_store *s, const struct dlm_busy *busy, size_t n_busy, int per_host, struct dlm_row *rows, size_t *io_n);
+struct dlm_busy {
+    const char *origin;
+    int room;
+}; /* how many more connections this host may have; a host that is absent has `per_host` */
+int dlm_store_take(struct dlm_store *s, const struct dlm_busy *busy, size_t n_busy, int per_host,
+                   struct dlm_row *rows, size_t *io_n);
 /* Move those waiting whose time has come to queued (reason in bits: storage is woken by the engine); returns via ret the next wake time or 0. */
 int dlm_store_wake(struct dlm_store *s, int64_t now, int64_t *ret_next);
 /* All waiting with this reason become queued ("storage" when there is room again, "network"). */
 int dlm_store_wake_reason(struct dlm_store *s, const char *reason);
 
-int dlm_store_remove(struct dlm_store *s, int64_t id); /* row, blocks, hints, sources, secret; events stay */
+int dlm_store_remove(struct dlm_store *s,
+                     int64_t id); /* row, blocks, hints, sources, secret; events stay */
 
 struct dlm_edit { /* NULL and has_ false: unchanged */
-    const char *url, *const *urls; size_t n_urls; /* urls set: replaces all sources; origin with it */
+    const char *url, *const *urls;
+    size_t n_urls; /* urls set: replaces all sources; origin with it */
     const char *origin, *out, *dir;
-    const char *secret; bool has_secret;
+    const char *secret;
+    bool has_secret;
     const char *options; /* the whole new JSON */
-    bool has_priority; int priority;
+    bool has_priority;
+    int priority;
 };
 int dlm_store_edit(struct dlm_store *s, int64_t id, const struct dlm_edit *edit);
 
 /* ---- Bytes ------------------------------------------------------------------------------------- */
 
-struct dlm_block_row { uint32_t idx, len, crc; };
+struct dlm_block_row {
+    uint32_t idx, len, crc;
+};
 
 /* A generation begins at zero: blocks and hints go, validator, total, name, part are set. bump: generation + 1 and a "restarted" event (reason text). */
 struct dlm_begin {
@@ -177,14 +191,18 @@ struct dlm_begin {
     const char *name, *part;
     const char *url; /* redacted URL that answered, or NULL */
 };
-int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b, int64_t *ret_generation);
+int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b,
+                               int64_t *ret_generation);
 
 /* Count these blocks (upsert) as on disk; ident of the part; bytes is the new sum. DLMGR_ESTATE when the generation is another by now. */
-int dlm_store_checkpoint(struct dlm_store *s, int64_t id, int64_t generation, const struct dlm_ident *ident,
-                         const struct dlm_block_row *blocks, size_t n, int64_t bytes);
+int dlm_store_checkpoint(struct dlm_store *s, int64_t id, int64_t generation,
+                         const struct dlm_ident *ident, const struct dlm_block_row *blocks,
+                         size_t n, int64_t bytes);
 /* Read-back found blocks wrong: remove them from the count. */
-int dlm_store_uncount(struct dlm_store *s, int64_t id, int64_t generation, const uint32_t *idx, size_t n, int64_t bytes);
-int dlm_store_blocks(struct dlm_store *s, int64_t id, struct dlm_block_row **ret, size_t *ret_n); /* ordered; yours: free() */
+int dlm_store_uncount(struct dlm_store *s, int64_t id, int64_t generation, const uint32_t *idx,
+                      size_t n, int64_t bytes);
+int dlm_store_blocks(struct dlm_store *s, int64_t id, struct dlm_block_row **ret,
+                     size_t *ret_n); /* ordered; yours: free() */
 
 struct dlm_hint { /* what a killed owner's slot said; believed only after read-back */
     int64_t task, generation;
@@ -193,8 +211,10 @@ struct dlm_hint { /* what a killed owner's slot said; believed only after read-b
     int64_t start, end; /* bytes of the part that one connection wrote */
     uint32_t chain, crc;
 };
-int dlm_store_hint_add(struct dlm_store *s, const struct dlm_hint *h); /* DLMGR_ENOTFOUND: no such task any more */
-int dlm_store_hints(struct dlm_store *s, int64_t id, struct dlm_hint **ret, size_t *ret_n); /* yours: free() */
+int dlm_store_hint_add(struct dlm_store *s,
+                       const struct dlm_hint *h); /* DLMGR_ENOTFOUND: no such task any more */
+int dlm_store_hints(struct dlm_store *s, int64_t id, struct dlm_hint **ret,
+                    size_t *ret_n); /* yours: free() */
 int dlm_store_hints_drop(struct dlm_store *s, int64_t id);
 
 /* ---- Opening ------------------------------------------------------------------------------------ */
@@ -202,7 +222,8 @@ int dlm_store_hints_drop(struct dlm_store *s, int64_t id);
 /* At an owner's open, in one transaction: running and verifying become queued; secrets without a task are swept. */
 int dlm_store_recover(struct dlm_store *s);
 /* Rows in committing, after id, to be finished by looking for the file. */
-int dlm_store_committing(struct dlm_store *s, int64_t after, struct dlm_row *ret); /* DLMGR_ENOTFOUND: no more */
+int dlm_store_committing(struct dlm_store *s, int64_t after,
+                         struct dlm_row *ret); /* DLMGR_ENOTFOUND: no more */
 
 /* ---- Events -------------------------------------------------------------------------------------- */
 
@@ -213,12 +234,15 @@ struct dlm_event_row {
     const char *body; /* JSON object: path, bytes_total, error, key, user_data ... all that it carries */
 };
 typedef int (*dlm_event_row_fn)(const struct dlm_event_row *ev, void *context);
-int dlm_store_events(struct dlm_store *s, const char *session, int64_t after, int limit, dlm_event_row_fn fn, void *context);
-int dlm_store_session(struct dlm_store *s, const char *name, int64_t *ret_last, int64_t *ret_acked); /* DLMGR_ENOTFOUND */
+int dlm_store_events(struct dlm_store *s, const char *session, int64_t after, int limit,
+                     dlm_event_row_fn fn, void *context);
+int dlm_store_session(struct dlm_store *s, const char *name, int64_t *ret_last,
+                      int64_t *ret_acked); /* DLMGR_ENOTFOUND */
 /* DLMGR_EINVAL for the future; the past is 0 without effect. Events of named sessions go when acknowledged; those of `default` stay 30 days. */
 int dlm_store_ack_to(struct dlm_store *s, const char *session, int64_t seq);
 /* Events of `default` older than before; finished tasks older than done_before or beyond the newest done_keep (-1: all stay). At most limit rows a call; *ret_more. */
-int dlm_store_prune(struct dlm_store *s, int64_t events_before, int64_t done_before, int64_t done_keep, int limit, bool *ret_more);
+int dlm_store_prune(struct dlm_store *s, int64_t events_before, int64_t done_before,
+                    int64_t done_keep, int limit, bool *ret_more);
 /* Highest seq of any session that this connection wrote since the last call: cheap check "is there news". */
 int64_t dlm_store_news(struct dlm_store *s);
 

@@ -104,10 +104,13 @@ static int insert_row(struct dlm_store *s, const struct dlm_row *row, int64_t se
                       int64_t secret, const char *hash)
 {
     bool waits = row->state == DLMGR_WAITING;
-    int r = dlm_sql_run(s, Q_TASK_ADD, "dllsssssl" "slsdddllsbl", row->state, session, host, row->key,
-                        hash, row->url, row->dir, row->out, row->total > 0 ? row->total : (int64_t)-1,
-                        waits ? row->wait_reason : NULL, waits ? row->wake_at : (int64_t)0,
-                        row->digest, row->priority, row->on_exists, row->mask, secret,
+    int r = dlm_sql_run(s, Q_TASK_ADD,
+                        "dllsssssl"
+                        "slsdddllsbl",
+                        row->state, session, host, row->key, hash, row->url, row->dir, row->out,
+                        row->total > 0 ? row->total : (int64_t)-1, waits ? row->wait_reason : NULL,
+                        waits ? row->wake_at : (int64_t)0, row->digest, row->priority,
+                        row->on_exists, row->mask, secret,
                         row->created_at ? row->created_at : dlm_clock_wall(), row->options,
                         (const void *)row->user_data, row->user_data_len, url_key(row->url));
 
@@ -126,8 +129,8 @@ static int add_mirrors(struct dlm_store *s, int64_t id, const char *const *urls,
     return r;
 }
 
-int dlm_store_add(struct dlm_store *s, const struct dlm_row *row, const char *const *urls, size_t n_urls,
-                  const char *secret, const char *request_hash, int64_t *ret_id)
+int dlm_store_add(struct dlm_store *s, const struct dlm_row *row, const char *const *urls,
+                  size_t n_urls, const char *secret, const char *request_hash, int64_t *ret_id)
 {
     int64_t session, host, number = 0, id;
     int r;
