@@ -18,7 +18,8 @@ int dlm_params_check(const json_t *params, const char *const *known, dlmgr_error
 /* Absent or null: NULL in *ret. */
 int dlm_params_text(const json_t *params, const char *name, const char **ret, dlmgr_error *e);
 /* Absent or null: *ret is left. */
-int dlm_params_int(const json_t *params, const char *name, int64_t min, int64_t max, int64_t *ret, dlmgr_error *e);
+int dlm_params_int(const json_t *params, const char *name, int64_t min, int64_t max, int64_t *ret,
+                   dlmgr_error *e);
 
 struct dlm_selection {
     int64_t *ids; /* sorted, each once; NULL: not by id */
@@ -44,10 +45,11 @@ int dlm_part_path(const char *dir, const char *out, const char *part, char **ret
  * The part of `row` comes along to where dir and out say, or its bytes are forgotten; the row has its new directory already. The old path is added to
  * `parts`, to be unlinked after the commit. create: missing directories are made.
  */
-int dlm_part_follow(struct dlm_store *s, const struct dlm_row *row, const char *dir, const char *out, bool create,
-                    json_t *parts, dlmgr_error *e);
+int dlm_part_follow(struct dlm_store *s, const struct dlm_row *row, const char *dir,
+                    const char *out, bool create, json_t *parts, dlmgr_error *e);
 
-typedef int dlm_work_fn(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e);
+typedef int dlm_work_fn(struct dlm_store *s, const json_t *params, json_t **ret_result,
+                        dlmgr_error *e);
 dlm_work_fn dlm_work_list, dlm_work_show, dlm_work_events, dlm_work_count, dlm_work_find;
 dlm_work_fn dlm_work_add, dlm_work_act, dlm_work_set, dlm_work_ack_to;
 

@@ -319,7 +319,8 @@ static const struct {
      "seed=2 etag=\"b\" ifrange=ignore", false, 2, 1, 0},
     {"the same weak ETag", "seed=1 etag=W/\"a\"", "seed=2 etag=W/\"a\"", false, 2, 1, 0},
     {"no validators", "seed=1", "seed=2", false, 2, 1, 0},
-    {"the same Last-Modified", "seed=1 lastmod=" LONG_AGO, "seed=1 lastmod=" LONG_AGO, false, 1, 0, 1},
+    {"the same Last-Modified", "seed=1 lastmod=" LONG_AGO, "seed=1 lastmod=" LONG_AGO, false, 1, 0,
+     1},
     {"other Last-Modified", "seed=1 lastmod=start-9000", "seed=2 lastmod=start-5000", false, 2, 1, 0},
     {"no validators, a digest", "seed=1", "seed=1", true, 1, 0, 1},
 };

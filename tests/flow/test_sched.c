@@ -72,7 +72,8 @@ static int most_at_once(const struct fx_log *log)
         int now = 0;
 
         for (size_t k = 0; k < log->count; k++)
-            now += log->requests[k].at <= log->requests[i].at && log->requests[k].ended_at > log->requests[i].at;
+            now += log->requests[k].at <= log->requests[i].at &&
+                   log->requests[k].ended_at > log->requests[i].at;
         most = now > most ? now : most;
     }
     return most;
@@ -136,7 +137,11 @@ static void test_priority_then_arrival(void)
     static const struct {
         const char *path;
         int priority, place;
-    } rows[] = {{"/a?size=1", 0, 3}, {"/b?size=1", 5, 1}, {"/c?size=1", 5, 2}, {"/d?size=1", -5, 4}, {"/e?size=1", 900, 0}};
+    } rows[] = {{"/a?size=1", 0, 3},
+                {"/b?size=1", 5, 1},
+                {"/c?size=1", 5, 2},
+                {"/d?size=1", -5, 4},
+                {"/e?size=1", 900, 0}};
     struct house h;
     dlmgr_selector all = DLMGR_INIT(dlmgr_selector);
     struct fx_log log;

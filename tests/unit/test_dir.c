@@ -264,7 +264,8 @@ static void *sync_three(void *arg)
     pthread_t threads[3];
 
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    asking.listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    asking.listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                                   SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
     for (int i = 0; i < 3 && asking.listener > 0; i++)
         pthread_create(&threads[i], NULL, sync_one, &asking.results[i]);
     for (int i = 0; i < 3 && asking.listener > 0; i++)
@@ -331,8 +332,9 @@ static void test_a_failed_sync_is_told_to_all_it_stood_for(void)
 /* user rw, group r, mask rw, other none: the umask does not count then. */
 static void test_a_default_acl_stands_for_the_mask(void)
 {
-    static const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4,    0, 4, 0,   255, 255, 255, 255,
-                                        16, 0, 6, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255};
+    static const unsigned char acl[] = {2,   0,   0,   0,   1,   0,   6,   0,   255, 255, 255, 255,
+                                        4,   0,   4,   0,   255, 255, 255, 255, 16,  0,   6,   0,
+                                        255, 255, 255, 255, 32,  0,   0,   0,   255, 255, 255, 255};
     struct dlm_dir *d = NULL;
 
     begin();

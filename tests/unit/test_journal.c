@@ -15,7 +15,7 @@ struct change {
     int fail_with; /* after having written */
     int times;     /* how often it fails so; -1 always */
     int worked;
-    int done; /* its place in the order, from 1 */
+    int done;  /* its place in the order, from 1 */
     bool seen; /* by another connection, in done */
 };
 
@@ -55,7 +55,9 @@ static void begin(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(home));
     homefd = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     CU_ASSERT_EQUAL_FATAL(uv_loop_init(&loop), 0);
-    CU_ASSERT_EQUAL_FATAL(dlm_journal_start(&loop, store_open(DLM_STORE_WRITE), on_news, &news_count, &journal, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(dlm_journal_start(&loop, store_open(DLM_STORE_WRITE), on_news,
+                                            &news_count, &journal, NULL),
+                          0);
 }
 
 static void stop(int64_t wait_ms)
@@ -98,7 +100,9 @@ static void on_done(struct dlm_op *op)
 
 static void post(struct change *c, const char *name, int fail_with, int times)
 {
-    *c = (struct change){.op = {.work = work, .done = on_done}, .fail_with = fail_with, .times = times};
+    *c = (struct change){.op = {.work = work, .done = on_done},
+                         .fail_with = fail_with,
+                         .times = times};
     snprintf(c->name, sizeof(c->name), "%s", name);
     dlm_journal_post(journal, &c->op);
 }

@@ -77,8 +77,12 @@ static void test_request_refuses(void)
 
 static void test_request_needs_url_and_dir(void)
 {
-    static const char *const rows[] = {"{}", "[]", "{\"url\":\"http://h/f\"}", "{\"dir\":\"/tmp\"}",
-                                       "{\"url\":\"http://h/f\",\"dir\":\"tmp\"}", "{\"url\":null,\"dir\":\"/tmp\"}"};
+    static const char *const rows[] = {"{}",
+                                       "[]",
+                                       "{\"url\":\"http://h/f\"}",
+                                       "{\"dir\":\"/tmp\"}",
+                                       "{\"url\":\"http://h/f\",\"dir\":\"tmp\"}",
+                                       "{\"url\":null,\"dir\":\"/tmp\"}"};
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         CLEANUP_JSON json_t *object = json_loads(rows[i], 0, NULL);
@@ -95,7 +99,8 @@ static void test_request_minimal(void)
     struct dlm_request r = {0};
     dlmgr_error e = {0};
 
-    CU_ASSERT_FATAL(parse("\"start_after\":0,\"retry_wait\":-1,\"paused\":false,\"out\":null", &r, &e) == 0);
+    CU_ASSERT_FATAL(
+        parse("\"start_after\":0,\"retry_wait\":-1,\"paused\":false,\"out\":null", &r, &e) == 0);
     CHECK_STR(r.row.url, "http://h/f");
     CHECK_STR(r.row.origin, "http://h:80");
     CHECK_STR(r.row.dir, "/tmp");
@@ -212,8 +217,10 @@ static void test_request_small_columns(void)
     struct dlm_request r = {0};
     dlmgr_error e = {0};
 
-    CU_ASSERT_FATAL(parse("\"checksum\":\"SHA-1=0123456789ABCDEF0123456789abcdef01234567\",\"on_exists\":\"same\","
-                          "\"priority\":-3,\"mask\":63,\"user_data\":{\"base64\":\"/wA=\"},\"out\":\"a/b\"", &r, &e) == 0);
+    CU_ASSERT_FATAL(
+        parse("\"checksum\":\"SHA-1=0123456789ABCDEF0123456789abcdef01234567\",\"on_exists\":\"same\","
+              "\"priority\":-3,\"mask\":63,\"user_data\":{\"base64\":\"/wA=\"},\"out\":\"a/b\"",
+              &r, &e) == 0);
     CHECK_STR(r.row.digest, "sha-1=0123456789abcdef0123456789abcdef01234567");
     CHECK_INT(r.row.on_exists, DLMGR_EXISTS_SAME);
     CHECK_INT(r.row.priority, -3);
@@ -250,7 +257,10 @@ static void test_request_without_memory(void)
 
     do {
         dlm_fault_alloc = 0;
-        CLEANUP_JSON json_t *object = json_loads("{" MINIMAL ",\"key\":\"k\",\"user\":\"u\",\"out\":\"o\",\"start_after\":5000}", 0, NULL);
+        CLEANUP_JSON json_t *object =
+            json_loads("{" MINIMAL
+                       ",\"key\":\"k\",\"user\":\"u\",\"out\":\"o\",\"start_after\":5000}",
+                       0, NULL);
 
         dlm_fault_alloc = ++n;
         code = dlm_request_parse(object, 1000, &r, &e);
@@ -264,16 +274,11 @@ static void test_request_without_memory(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_request_refuses),
-    TEST(test_request_needs_url_and_dir),
-    TEST(test_request_minimal),
-    TEST(test_request_states),
-    TEST(test_request_round_trip),
-    TEST(test_request_user_in_url),
-    TEST(test_opts_refuse_broken_text),
-    TEST(test_request_small_columns),
-    TEST(test_request_dir_must_exist),
-    TEST(test_request_without_memory),
+    TEST(test_request_refuses),         TEST(test_request_needs_url_and_dir),
+    TEST(test_request_minimal),         TEST(test_request_states),
+    TEST(test_request_round_trip),      TEST(test_request_user_in_url),
+    TEST(test_opts_refuse_broken_text), TEST(test_request_small_columns),
+    TEST(test_request_dir_must_exist),  TEST(test_request_without_memory),
 };
 
 TEST_MAIN("request", tests)

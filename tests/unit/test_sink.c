@@ -85,8 +85,12 @@ static struct left leave(size_t counted, size_t written)
 /* Open it again and say how many bytes are believed; -1: not found. */
 static int64_t again(struct left *left)
 {
-    struct dlm_expect x = {.ident = &left->ident, .rows = left->rows, .n_rows = left->n_rows, .hints = left->hints,
-                           .n_hints = left->n_hints, .generation = GENERATION};
+    struct dlm_expect x = {.ident = &left->ident,
+                           .rows = left->rows,
+                           .n_rows = left->n_rows,
+                           .hints = left->hints,
+                           .n_hints = left->n_hints,
+                           .generation = GENERATION};
     struct dlm_sink *s = NULL;
     int64_t n = -1;
     int r = dlm_sink_open(dir, "p", TOTAL, &x, &s, NULL);
@@ -108,8 +112,14 @@ static void scribble(int64_t at)
 /* After SIGKILL all that write() took is there, wherever in a block it stopped. */
 static void test_a_kill_costs_nothing_that_was_written(void)
 {
-    static const size_t rows[][2] = {{0, 1}, {0, 70000}, {1000, DLM_BLOCK}, {1000, DLM_BLOCK + 5},
-                                     {DLM_BLOCK, 2 * DLM_BLOCK}, {DLM_BLOCK + 1, TOTAL}, {0, TOTAL}, {500, 500}};
+    static const size_t rows[][2] = {{0, 1},
+                                     {0, 70000},
+                                     {1000, DLM_BLOCK},
+                                     {1000, DLM_BLOCK + 5},
+                                     {DLM_BLOCK, 2 * DLM_BLOCK},
+                                     {DLM_BLOCK + 1, TOTAL},
+                                     {0, TOTAL},
+                                     {500, 500}};
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         struct left left;
@@ -308,7 +318,8 @@ static void test_a_claim_outlives_its_connection(void)
 
 /* ---- The disk and the memory say no ----------------------------------------------------------- */
 
-struct try {
+struct
+try {
     struct left left;
     struct dlm_sink *sink;
     struct dlm_writer writer;
@@ -325,8 +336,12 @@ static int try_create(void *context)
 static int try_open(void *context)
 {
     struct try *t = context;
-    struct dlm_expect x = {.ident = &t->left.ident, .rows = t->left.rows, .n_rows = t->left.n_rows, .hints = t->left.hints,
-                           .n_hints = t->left.n_hints, .generation = GENERATION};
+    struct dlm_expect x = {.ident = &t->left.ident,
+                           .rows = t->left.rows,
+                           .n_rows = t->left.n_rows,
+                           .hints = t->left.hints,
+                           .n_hints = t->left.n_hints,
+                           .generation = GENERATION};
 
     return dlm_sink_open(dir, "p", TOTAL, &x, &t->sink, &t->e);
 }

@@ -11,10 +11,10 @@
 /* Each row: from; each column: to, in the order of enum dlmgr_state. x: allowed. */
 static const char *const may[DLM_STATES] = {
     /*                  qrvcdwpfx */
-    [DLMGR_QUEUED] = ".x...xx.x",     [DLMGR_RUNNING] = "x.xx.xxxx",
-    [DLMGR_VERIFYING] = "x..x.xxxx",  [DLMGR_COMMITTING] = "x..xxx.x.",
-    [DLMGR_DONE] = ".........",       [DLMGR_WAITING] = "x....xx.x",
-    [DLMGR_PAUSED] = "x....x..x",     [DLMGR_FAILED] = "x........",
+    [DLMGR_QUEUED] = ".x...xx.x",    [DLMGR_RUNNING] = "x.xx.xxxx",
+    [DLMGR_VERIFYING] = "x..x.xxxx", [DLMGR_COMMITTING] = "x..xxx.x.",
+    [DLMGR_DONE] = ".........",      [DLMGR_WAITING] = "x....xx.x",
+    [DLMGR_PAUSED] = "x....x..x",    [DLMGR_FAILED] = "x........",
     [DLMGR_CANCELLED] = "x........",
 };
 

@@ -326,7 +326,8 @@ static int note_id(const struct dlm_row *row, void *context)
     return 0;
 }
 
-static char *listed(struct dlm_store *s, unsigned states, const char *session, int64_t after, int limit)
+static char *listed(struct dlm_store *s, unsigned states, const char *session, int64_t after,
+                    int limit)
 {
     struct dlm_filter f = {.states = states, .session = session, .after = after, .limit = limit};
     struct dlm_buf b = {0};
@@ -370,7 +371,8 @@ static void test_store_list(void)
             CHECK_INT(journal_try(s, i, i % 3 == 1 ? DLMGR_PAUSED : DLMGR_CANCELLED), 0);
     journal_commit(s);
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        CLEANUP_FREE char *ids = listed(s, rows[i].states, rows[i].session, rows[i].after, rows[i].limit);
+        CLEANUP_FREE char *ids = listed(s, rows[i].states, rows[i].session, rows[i].after,
+                                        rows[i].limit);
 
         test_about("row %zu", i);
         CHECK_STR(ids, rows[i].ids);
@@ -527,7 +529,7 @@ static void test_store_secrets_leave(void)
 
     journal_begin(s);
     a = add_secret(s, "geheim a"); /* number 1 */
-    b = add_secret(s, "b"); /* 2 */
+    b = add_secret(s, "b");        /* 2 */
     CHECK_INT(dlm_store_savepoint(s), 0);
     add_secret(s, "c"); /* 3, undone */
     dlm_store_release(s, false);

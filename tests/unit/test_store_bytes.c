@@ -27,7 +27,8 @@ static int64_t begin(struct dlm_store *s, int64_t id, bool bump, const char *val
     return generation;
 }
 
-static void check_blocks(struct dlm_store *s, int64_t id, const struct dlm_block_row *blocks, size_t n)
+static void check_blocks(struct dlm_store *s, int64_t id, const struct dlm_block_row *blocks,
+                         size_t n)
 {
     struct dlm_block_row *got = NULL;
     size_t count = 99;
@@ -47,7 +48,8 @@ static void test_bytes_checkpoint(void)
 {
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
     int64_t id = journal_add(s, URL), generation;
-    const struct dlm_block_row first[] = {{1, 50, 0xffffffff}, {0, 1 << 20, 1}}, more[] = {{1, 60, 3}};
+    const struct dlm_block_row first[] = {{1, 50, 0xffffffff}, {0, 1 << 20, 1}},
+                               more[] = {{1, 60, 3}};
     const struct dlm_block_row all[] = {{0, 1 << 20, 1}, {1, 60, 3}};
     const uint32_t wrong[] = {0};
     struct dlm_row row = {0};
@@ -121,7 +123,8 @@ static void test_bytes_begin_needs_running(void)
         journal_drive(s, b.id, state);
         test_about("%s", dlm_state_name(state));
         journal_begin(s);
-        CHECK_INT(dlm_store_begin_generation(s, &b, &generation), state == DLMGR_RUNNING ? 0 : DLMGR_ESTATE);
+        CHECK_INT(dlm_store_begin_generation(s, &b, &generation),
+                  state == DLMGR_RUNNING ? 0 : DLMGR_ESTATE);
         journal_commit(s);
     }
     journal_close(s);

@@ -15,7 +15,11 @@
 
 static int wait_for(struct dlm_store *s, int64_t id, const char *reason)
 {
-    struct dlm_move m = {.id = id, .to = DLMGR_WAITING, .wait_reason = reason, .wake_at = 7, NO_CHANGE};
+    struct dlm_move m = {.id = id,
+                         .to = DLMGR_WAITING,
+                         .wait_reason = reason,
+                         .wake_at = 7,
+                         NO_CHANGE};
 
     return dlm_store_move(s, &m, NULL);
 }
@@ -255,7 +259,7 @@ static void test_events_bytes_that_are_no_text(void)
         {"\xf0\x80\x80\x80", 4, "8ICAgA=="}, /* overlong */
         {"\xf4\x90\x80\x80", 4, "9JCAgA=="}, /* too high */
         {"\xf5\x80\x80\x80", 4, "9YCAgA=="},
-        {"\xe2\x82", 2, "4oI="},             /* cut */
+        {"\xe2\x82", 2, "4oI="}, /* cut */
         {"\xc3x", 2, "w3g="},
         {"\xf4\x8f\xbf\xbf", 4, NULL},
         {"\xed\x9f\xbf\xee\x80\x80", 6, NULL},
@@ -297,7 +301,8 @@ static int count_shown(const struct dlm_event_row *ev, void *context)
     return 0;
 }
 
-static void check_shown(struct dlm_store *s, const char *session, int64_t after, int shown, int acked)
+static void check_shown(struct dlm_store *s, const char *session, int64_t after, int shown,
+                        int acked)
 {
     int n[2] = {0};
 
@@ -432,7 +437,8 @@ static void test_prune_acknowledged(void)
     CHECK_INT(journal_events(s, "org", NULL), 100);
     journal_sound(s);
     journal_close(s);
-    journal_sql("journal.db", "SELECT abs(iif(count(*) = 100, 0, -9223372036854775808)) FROM events");
+    journal_sql("journal.db",
+                "SELECT abs(iif(count(*) = 100, 0, -9223372036854775808)) FROM events");
 }
 
 static const struct test tests[] = {

@@ -77,13 +77,35 @@ static void test_plan_no_scan(void)
 
 /* ---- Steps ----------------------------------------------------------------------------------------------- */
 
-enum { TAKE_8, TAKE_64, TAKE_NEXT, LIST_ALL, LIST_STATE, LIST_SESSION, WAKE, WAKE_REASON, TALLY, MOVE, ADD, SAME, COSTS };
+enum {
+    TAKE_8,
+    TAKE_64,
+    TAKE_NEXT,
+    LIST_ALL,
+    LIST_STATE,
+    LIST_SESSION,
+    WAKE,
+    WAKE_REASON,
+    TALLY,
+    MOVE,
+    ADD,
+    SAME,
+    COSTS
+};
 
 static const char *const cost_names[COSTS] = {
-    [TAKE_8] = "take 8",           [TAKE_64] = "take 64",     [TAKE_NEXT] = "take again",
-    [LIST_ALL] = "list",           [LIST_STATE] = "list --state", [LIST_SESSION] = "list --session",
-    [WAKE] = "wake",               [WAKE_REASON] = "wake by reason", [TALLY] = "tally",
-    [MOVE] = "move",               [ADD] = "add",             [SAME] = "find the same",
+    [TAKE_8] = "take 8",
+    [TAKE_64] = "take 64",
+    [TAKE_NEXT] = "take again",
+    [LIST_ALL] = "list",
+    [LIST_STATE] = "list --state",
+    [LIST_SESSION] = "list --session",
+    [WAKE] = "wake",
+    [WAKE_REASON] = "wake by reason",
+    [TALLY] = "tally",
+    [MOVE] = "move",
+    [ADD] = "add",
+    [SAME] = "find the same",
 };
 
 static int count_step(void *context)
@@ -198,7 +220,9 @@ static void run(struct dlm_store *s, int what)
         add_one(s);
         break;
     default:
-        CHECK_INT(dlm_store_find_same(s, "default", "http://h0.example:80/file-10", "/downloads", NULL, 0, &out), 0);
+        CHECK_INT(dlm_store_find_same(s, "default", "http://h0.example:80/file-10", "/downloads",
+                                      NULL, 0, &out),
+                  0);
     }
 }
 
@@ -242,7 +266,8 @@ static void test_plan_flat(void)
                    (long long)large[i], rows);
         CHECK_INT(large[i] <= small[i] + small[i] / 2 + 20, true);
         if (getenv("DLM_TEST_ROWS"))
-            printf("    %-16s %7lld %7lld\n", cost_names[i], (long long)small[i], (long long)large[i]);
+            printf("    %-16s %7lld %7lld\n", cost_names[i], (long long)small[i],
+                   (long long)large[i]);
     }
 }
 

@@ -26,7 +26,8 @@ static int64_t add(struct dlm_store *s, const char *origin, int priority)
 }
 
 /* Take in a transaction of its own; the ids as text. */
-static char *take(struct dlm_store *s, const struct dlm_busy *busy, size_t n_busy, int per_host, size_t max)
+static char *take(struct dlm_store *s, const struct dlm_busy *busy, size_t n_busy, int per_host,
+                  size_t max)
 {
     struct dlm_row rows[64];
     struct dlm_buf b = {0};
@@ -54,11 +55,11 @@ static void test_take_priority_then_arrival(void)
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
 
     journal_begin(s);
-    add(s, A, 0); /* 1 */
-    add(s, B, 5); /* 2 */
-    add(s, A, 5); /* 3 */
+    add(s, A, 0);  /* 1 */
+    add(s, B, 5);  /* 2 */
+    add(s, A, 5);  /* 3 */
     add(s, C, -1); /* 4 */
-    add(s, B, 0); /* 5 */
+    add(s, B, 0);  /* 5 */
     journal_commit(s);
     CHECK_TAKE("2 3 1 ", s, NULL, 0, 6, 3);
     CHECK_TAKE("5 4 ", s, NULL, 0, 6, 3);
@@ -153,7 +154,8 @@ static int by_rule(const void *a, const void *b)
 {
     const struct plain *x = a, *y = b;
 
-    return x->priority != y->priority ? y->priority - x->priority : (x->id > y->id) - (x->id < y->id);
+    return x->priority != y->priority ? y->priority - x->priority
+                                      : (x->id > y->id) - (x->id < y->id);
 }
 
 static char *plain_take(struct plain *tasks, const int *room, size_t max)
@@ -213,7 +215,11 @@ static void test_take_agrees_with_the_plain_rule(void)
 
 static int wait_until(struct dlm_store *s, int64_t id, const char *reason, int64_t wake_at)
 {
-    struct dlm_move m = {.id = id, .to = DLMGR_WAITING, .wait_reason = reason, .wake_at = wake_at, NO_CHANGE};
+    struct dlm_move m = {.id = id,
+                         .to = DLMGR_WAITING,
+                         .wait_reason = reason,
+                         .wake_at = wake_at,
+                         NO_CHANGE};
 
     return dlm_store_move(s, &m, NULL);
 }

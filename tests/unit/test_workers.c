@@ -79,7 +79,8 @@ static void on_done(struct dlm_job *job)
 
 static void submit(struct job *j, bool heavy)
 {
-    *j = (struct job){.job = {.work = heavy ? work_heavy : work_light, .done = on_done, .heavy = heavy}};
+    *j = (struct job){
+        .job = {.work = heavy ? work_heavy : work_light, .done = on_done, .heavy = heavy}};
     dlm_workers_submit(workers, &j->job);
 }
 
