@@ -152,11 +152,8 @@ static void remember_target(struct dlm_task *t, struct dlm_transfer *by)
     dlm_url_clear(&t->at);
     if (by->hops == 0)
         return;
-    t->at = (struct dlm_url){.wire = dlm_strdup(by->at.wire),
-                             .origin = dlm_strdup(by->at.origin),
-                             .https = by->at.https};
-    if (!t->at.wire || !t->at.origin)
-        dlm_url_clear(&t->at);
+    /* Without memory for it the given URL is asked again, which is only slower. */
+    dlm_url_copy(&by->at, &t->at);
 }
 
 void dlm_task_begin(struct dlm_task *t, struct dlm_transfer *by)

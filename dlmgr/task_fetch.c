@@ -252,16 +252,6 @@ static const struct dlm_transfer_ops transfer_ops = {.have = on_have,
 
 /* ---- Connecting -------------------------------------------------------------------------------------------- */
 
-static int copy_at(const struct dlm_url *from, struct dlm_url *ret)
-{
-    *ret = (struct dlm_url){.https = from->https};
-    if (!from->wire)
-        return 0;
-    ret->wire = dlm_strdup(from->wire);
-    ret->origin = dlm_strdup(from->origin);
-    return ret->wire && ret->origin ? 0 : DLMGR_ENOMEM;
-}
-
 /* end -1: to the end of the file; ranged false: the whole of it. */
 static int start_transfer(struct dlm_task *t, int64_t start, int64_t end, bool ranged,
                           dlmgr_error *e)
@@ -283,7 +273,7 @@ static int start_transfer(struct dlm_task *t, int64_t start, int64_t end, bool r
     tr->segment = (struct dlm_segment){.start = start, .pos = start, .end = end};
     tr->asked.ranged = ranged;
     tr->validator = dlm_strdup(t->row.validator);
-    r = (!tr->validator && t->row.validator) || copy_at(&t->at, &at) < 0
+    r = (!tr->validator && t->row.validator) || dlm_url_copy(&t->at, &at) < 0
             ? dlm_fail(e, DLMGR_ENOMEM, "out of memory")
             : 0;
     if (r == 0)

@@ -271,17 +271,6 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     return r < 0 ? dlm_fail(e, r, "libcurl does not take the request") : 0;
 }
 
-static int url_copy(const struct dlm_url *from, struct dlm_url *ret)
-{
-    *ret = (struct dlm_url){.wire = dlm_strdup(from->wire),
-                            .origin = dlm_strdup(from->origin),
-                            .https = from->https};
-    if (ret->wire && ret->origin)
-        return 0;
-    dlm_url_clear(ret);
-    return DLMGR_ENOMEM;
-}
-
 /* ---- Ending ---------------------------------------------------------------------------------------- */
 
 static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int class_, int code,
@@ -393,7 +382,7 @@ static void reask(struct dlm_transfer *t)
 {
     struct dlm_url at;
 
-    if (url_copy(&t->given, &at) < 0)
+    if (dlm_url_copy(&t->given, &at) < 0)
         return fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory");
     dlm_url_clear(&t->at);
     t->at = at;
@@ -439,7 +428,7 @@ int dlm_transfer_start(struct dlm_transfer *t, struct dlm_url *at, dlmgr_error *
         t->at = *at;
         *at = (struct dlm_url){0};
         t->hops = 1;
-    } else if (r == 0 && url_copy(&t->given, &t->at) < 0) {
+    } else if (r == 0 && dlm_url_copy(&t->given, &t->at) < 0) {
         r = dlm_fail(e, DLMGR_ENOMEM, "no memory for a request");
     }
     if (r == 0)

@@ -208,6 +208,17 @@ int dlm_url_parse(const char *text, struct dlm_url *ret, dlmgr_error *e)
     return parse(text, text, true, ret, e);
 }
 
+int dlm_url_copy(const struct dlm_url *from, struct dlm_url *ret)
+{
+    *ret = (struct dlm_url){.wire = dlm_strdup(from->wire),
+                            .origin = dlm_strdup(from->origin),
+                            .https = from->https};
+    if ((ret->wire || !from->wire) && (ret->origin || !from->origin))
+        return 0;
+    dlm_url_clear(ret);
+    return DLMGR_ENOMEM;
+}
+
 void dlm_url_clear(struct dlm_url *u)
 {
     free(u->wire);

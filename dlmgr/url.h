@@ -36,6 +36,12 @@ int dlm_url_parse(const char *text, struct dlm_url *ret, dlmgr_error *e);
 int dlm_url_redirect(const struct dlm_url *from, const char *location, struct dlm_url *ret,
                      dlmgr_error *e);
 
+/*
+ * Where it leads, without the user and password: they were given for a URL, not for whatever it
+ * came to. An empty one is copied as empty. DLMGR_ENOMEM: *ret is empty.
+ */
+int dlm_url_copy(const struct dlm_url *from, struct dlm_url *ret);
+
 /* Free what it holds and empty it; an empty one is fine, so this also serves CLEANUP(). */
 void dlm_url_clear(struct dlm_url *u);
 
