@@ -196,6 +196,14 @@ void dlm_task_halt(struct dlm_task *t, bool requeue)
         leave(t, &l);
 }
 
+void dlm_task_disown(struct dlm_task *t, const char *what)
+{
+    dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot %s: %s", (long long)t->row.id, what,
+            t->op.error.text);
+    t->leave.forget = true;
+    dlm_task_halt(t, false);
+}
+
 /* ---- Beginning ---------------------------------------------------------------------------------------- */
 
 void dlm_tasks_init(struct dlm_tasks *set)

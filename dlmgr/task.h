@@ -180,6 +180,8 @@ void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until, int cl
                    const char *text, int status);
 /* The disk said no: waits for storage when it is full, fails with 17 otherwise. */
 void dlm_task_disk(struct dlm_task *t, const dlmgr_error *e);
+/* Its op was refused, so somebody else moved the row: it is not ours to touch. what: "begin", ... */
+void dlm_task_disown(struct dlm_task *t, const char *what);
 void dlm_task_fetch(struct dlm_task *t); /* begin or go on fetching */
 void dlm_task_drop(struct dlm_task *t,
                    const struct dlm_transfer *but); /* end all connections but this one */

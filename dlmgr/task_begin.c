@@ -93,13 +93,8 @@ static void on_begun(struct dlm_op *op)
     struct dlm_task *t = container_of(op, struct dlm_task, op);
 
     t->busy = false;
-    if (op->result < 0) {
-        /* Somebody else moved the row: it is not ours to touch. */
-        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot begin: %s", (long long)t->row.id,
-                op->error.text);
-        t->leave.forget = true;
-        return dlm_task_halt(t, false);
-    }
+    if (op->result < 0)
+        return dlm_task_disown(t, "begin");
     t->create_next = true; /* what the sink has is of the old generation */
     if (!adopt_row(t))
         return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,

@@ -191,12 +191,8 @@ static void on_committing(struct dlm_op *op)
              "another task is putting a file at `%.300s`", t->finish.path);
     if (op->result == DLMGR_EEXIST)
         return step_failed(t, DLM_FINISH_EXISTS);
-    /* Somebody else moved the row: it is not ours any more. */
-    dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot commit: %s", (long long)t->row.id,
-            op->error.text);
     t->committing = false;
-    t->leave.forget = true;
-    dlm_task_halt(t, false);
+    dlm_task_disown(t, "commit");
 }
 
 static void commit(struct dlm_task *t)
@@ -260,12 +256,8 @@ static void on_verifying(struct dlm_op *op)
     struct dlm_task *t = container_of(op, struct dlm_task, op);
 
     t->busy = false;
-    if (op->result < 0) {
-        dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be verified: %s",
-                (long long)t->row.id, op->error.text);
-        t->leave.forget = true;
-        return dlm_task_halt(t, false);
-    }
+    if (op->result < 0)
+        return dlm_task_disown(t, "be verified");
     t->row.state = DLMGR_VERIFYING;
     if (!dlm_task_leaving(t))
         dlm_task_job(t, verify_work, on_chosen, true);
