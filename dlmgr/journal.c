@@ -4,7 +4,8 @@
  *
  * Loop side: dlm_journal_post() appends to `turn`, a list that only the loop touches; a uv_prepare handle, which runs just before
  * the loop sleeps, hands the turn over. Journal side: take all that is there, begin, run each under a
- * savepoint, commit, hand back. `committed` returns through a uv_async.
+ * savepoint, commit, hand back. What has not begun after BATCH_US waits for the next transaction, so that a
+ * crowd of large changes does not make one long commit. `committed` returns through a uv_async.
  */
 #include "dlmgr/journal.h"
 #include "dlmgr/workers.h"
@@ -14,6 +15,7 @@
 #include <time.h>
 
 #define RETRY_MS 1000
+#define BATCH_US 20000
 
 struct oplist {
     struct dlm_op *head, **tail;
@@ -52,6 +54,24 @@ static void list_append(struct oplist *l, struct oplist *more)
     list_init(more);
 }
 
+/* What stands before `at` (NULL: all) goes to `ret`. */
+static void list_split(struct oplist *l, struct dlm_op *at, struct oplist *ret)
+{
+    struct dlm_op **end = &l->head;
+
+    list_init(ret);
+    if (!at) {
+        list_append(ret, l);
+        return;
+    }
+    while (*end != at)
+        end = &(*end)->next;
+    ret->head = l->head;
+    ret->tail = end;
+    *end = NULL;
+    l->head = at;
+}
+
 static int64_t now_us(void)
 {
     struct timespec ts;
@@ -82,12 +102,18 @@ static int run_op(struct dlm_store *s, struct dlm_op *op)
     return is_disk_trouble(op->result) ? op->result : 0;
 }
 
-static int run_batch(struct dlm_store *s, struct dlm_op *batch)
+/* Stores the ops from `first` on that begin within BATCH_US; *ret_next is the first that did not. */
+static int run_batch(struct dlm_store *s, struct dlm_op *first, struct dlm_op **ret_next)
 {
+    int64_t until = now_us() + BATCH_US;
+    struct dlm_op *op = first;
     int r = dlm_store_begin(s);
 
-    for (struct dlm_op *op = batch; op && r == 0; op = op->next)
+    while (op && r == 0 && (op == first || now_us() < until)) {
         r = run_op(s, op);
+        op = op->next;
+    }
+    *ret_next = op;
     if (r == 0)
         return dlm_store_commit(s, NULL);
     dlm_store_rollback(s);
@@ -109,18 +135,22 @@ static bool wait_to_retry(struct dlm_journal *j)
     return again;
 }
 
-static bool commit_batch(struct dlm_journal *j, struct dlm_op *batch)
+/* Commits the head of `waiting` and moves it to `done`. */
+static bool commit_batch(struct dlm_journal *j, struct oplist *waiting, struct oplist *done)
 {
-    int64_t began = now_us();
+    struct dlm_op *next;
+    int64_t waited;
 
-    while (run_batch(j->store, batch) < 0) {
+    while (run_batch(j->store, waiting->head, &next) < 0) {
         atomic_store(&j->stuck, true);
         if (!wait_to_retry(j))
             return false;
     }
     atomic_store(&j->stuck, false);
-    if (now_us() - began > atomic_load(&j->longest))
-        atomic_store(&j->longest, now_us() - began);
+    waited = now_us() - waiting->head->posted;
+    if (waited > atomic_load(&j->longest))
+        atomic_store(&j->longest, waited);
+    list_split(waiting, next, done);
     return true;
 }
 
@@ -138,21 +168,20 @@ static void hand_back(struct dlm_journal *j, struct oplist *batch)
 static void *journal_main(void *arg)
 {
     struct dlm_journal *j = arg;
+    struct oplist waiting, done;
 
+    list_init(&waiting);
     for (;;) {
-        struct oplist batch;
-
-        list_init(&batch);
         pthread_mutex_lock(&j->lock);
-        while (!j->posted.head && !j->stopping)
+        while (!waiting.head && !j->posted.head && !j->stopping)
             pthread_cond_wait(&j->wake, &j->lock);
-        list_append(&batch, &j->posted);
+        list_append(&waiting, &j->posted);
         pthread_mutex_unlock(&j->lock);
-        if (!batch.head)
+        if (!waiting.head)
             return NULL;
-        if (!commit_batch(j, batch.head))
+        if (!commit_batch(j, &waiting, &done))
             return NULL; /* what could not be stored was never told to anybody */
-        hand_back(j, &batch);
+        hand_back(j, &done);
     }
 }
 
@@ -234,6 +263,7 @@ int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(voi
 void dlm_journal_post(struct dlm_journal *j, struct dlm_op *op)
 {
     op->next = NULL;
+    op->posted = now_us();
     *j->turn.tail = op;
     j->turn.tail = &op->next;
 }

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 struct change {
     struct dlm_op op;
@@ -135,6 +136,39 @@ static void test_durable_before_done(void)
     end();
 }
 
+static bool first_was_stored;
+
+static int work_slowly(struct dlm_store *s, struct dlm_op *op)
+{
+    usleep(30000);
+    return work(s, op);
+}
+
+static int work_and_look(struct dlm_store *s, struct dlm_op *op)
+{
+    first_was_stored = stored("slow");
+    return work(s, op);
+}
+
+/* After a slow op the batch ends: what was posted with it is not kept waiting for what comes behind. */
+static void test_a_batch_ends_after_a_while(void)
+{
+    struct change slow, second;
+
+    begin();
+    post(&slow, "slow", 0, 0);
+    slow.op.work = work_slowly;
+    post(&second, "second", 0, 0);
+    second.op.work = work_and_look;
+    run_until_done(2);
+    CU_ASSERT(first_was_stored);
+    CU_ASSERT(slow.seen && second.seen);
+    CU_ASSERT_EQUAL(second.done, 2);
+    CU_ASSERT(dlm_journal_longest(journal) >= 30000);
+    stop(0);
+    end();
+}
+
 /* An op that fails for reasons of its own is undone alone, with a text; its neighbours in the batch are kept. */
 static void test_a_failed_op_is_undone_alone(void)
 {
@@ -197,6 +231,7 @@ static void test_stop_commits_or_gives_up(void)
 
 static const struct test tests[] = {
     {"durable_before_done", test_durable_before_done},
+    {"a_batch_ends_after_a_while", test_a_batch_ends_after_a_while},
     {"a_failed_op_is_undone_alone", test_a_failed_op_is_undone_alone},
     {"a_full_disk_keeps_the_batch", test_a_full_disk_keeps_the_batch},
     {"stop_commits_or_gives_up", test_stop_commits_or_gives_up},
