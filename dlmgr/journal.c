@@ -3,8 +3,8 @@
  * journal.c - the journal thread: see journal.h.
  *
  * Loop side: dlm_journal_post() appends to `turn`, a list that only the loop touches; a uv_prepare handle, which runs just before
- * the loop sleeps, hands the turn over. Journal side: take all that is there, begin, run each under a
- * savepoint, commit, hand back. What has not begun after BATCH_US waits for the next transaction, so that a
+ * the loop sleeps, hands the turn over. Journal side: take all that is there, begin, run each,
+ * commit, hand back; when one of them fails, once more with a savepoint for each. What has not begun after BATCH_US waits for the next transaction, so that a
  * crowd of large changes does not make one long commit. `committed` returns through a uv_async.
  */
 #include "dlmgr/journal.h"
@@ -90,34 +90,50 @@ static bool is_disk_trouble(int code)
 
 static int run_op(struct dlm_store *s, struct dlm_op *op)
 {
-    int r = dlm_store_savepoint(s);
-
-    if (r < 0)
-        return r;
     op->error = (dlmgr_error){0};
     op->result = op->work(s, op);
     if (op->result < 0 && !op->error.code)
         dlm_store_error(s, op->result, &op->error);
-    dlm_store_release(s, op->result >= 0);
-    return is_disk_trouble(op->result) ? op->result : 0;
+    return op->result;
+}
+
+/* Undone alone when it fails. */
+static int run_apart(struct dlm_store *s, struct dlm_op *op)
+{
+    int r = dlm_store_savepoint(s);
+
+    if (r < 0)
+        return r;
+    r = run_op(s, op);
+    dlm_store_release(s, r >= 0);
+    return is_disk_trouble(r) ? r : 0;
 }
 
 /* Stores the ops from `first` on that begin within BATCH_US; *ret_next is the first that did not. */
-static int run_batch(struct dlm_store *s, struct dlm_op *first, struct dlm_op **ret_next)
+static int run_batch(struct dlm_store *s, struct dlm_op *first,
+                     int (*run)(struct dlm_store *s, struct dlm_op *op), struct dlm_op **ret_next)
 {
     int64_t until = now_us() + BATCH_US;
     struct dlm_op *op = first;
     int r = dlm_store_begin(s);
 
-    while (op && r == 0 && (op == first || now_us() < until)) {
-        r = run_op(s, op);
+    while (op && r >= 0 && (op == first || now_us() < until)) {
+        r = run(s, op);
         op = op->next;
     }
     *ret_next = op;
-    if (r == 0)
+    if (r >= 0)
         return dlm_store_commit(s, NULL);
     dlm_store_rollback(s);
     return r;
+}
+
+/* Hardly an op fails, so a batch is tried without savepoints first. */
+static int store_batch(struct dlm_store *s, struct dlm_op *first, struct dlm_op **ret_next)
+{
+    int r = run_batch(s, first, run_op, ret_next);
+
+    return r < 0 && !is_disk_trouble(r) ? run_batch(s, first, run_apart, ret_next) : r;
 }
 
 /* Waits a moment before the batch is tried again; false: the engine closes and cannot wait longer. */
@@ -141,7 +157,7 @@ static bool commit_batch(struct dlm_journal *j, struct oplist *waiting, struct o
     struct dlm_op *next;
     int64_t waited;
 
-    while (run_batch(j->store, waiting->head, &next) < 0) {
+    while (store_batch(j->store, waiting->head, &next) < 0) {
         atomic_store(&j->stuck, true);
         if (!wait_to_retry(j))
             return false;

@@ -2,8 +2,8 @@
 /*
  * journal.h - the journal's own thread: changes go in as ops, "durable" comes back.
  *
- * An op is a change with two halves: `work` runs on the journal thread inside the batch's transaction, under its own
- * savepoint; `done` runs on the loop once the batch has committed, in the order posted. The ops that a turn of the loop posts travel together, and
+ * An op is a change with two halves: `work` runs on the journal thread inside the batch's transaction, and is
+ * undone alone when it fails; `done` runs on the loop once the batch has committed, in the order posted. The ops that a turn of the loop posts travel together, and
  * all that wait while a commit is under way become the next batch: the busier, the cheaper each. A batch begins no op after 20 ms.
  *
  * A batch that cannot commit (disk full, I/O) is kept and tried again each second, and no `done` runs until it has: nothing leaves

@@ -10,19 +10,22 @@
 #include <limits.h>
 #include <openssl/evp.h>
 
-static int dump_part(const char *text, size_t len, void *buf)
-{
-    dlm_buf_add(buf, text, len);
-    return ((struct dlm_buf *)buf)->failed ? -1 : 0;
-}
-
 char *dlm_json_dump(const json_t *json)
 {
-    struct dlm_buf buf = {0};
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
+    size_t room = 1024, len;
+    char *text = dlm_alloc(room);
 
-    if (json_dump_callback(json, dump_part, &buf, JSON_COMPACT | JSON_ENCODE_ANY))
-        buf.failed = true;
-    return dlm_buf_take(&buf);
+    while (text && (len = json_dumpb(json, text, room - 1, flags)) >= room) {
+        free(text);
+        room = len + 1;
+        text = dlm_alloc(room);
+    }
+    if (text && len == 0)
+        free(TAKE_PTR(text));
+    else if (text)
+        text[len] = '\0';
+    return text;
 }
 
 json_t *dlm_json_object(const char *text)

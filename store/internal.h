@@ -70,6 +70,7 @@ enum dlm_query {
     Q_BLOCK_PUT,
     Q_BLOCK_DROP,
     Q_BLOCK_LIST,
+    Q_BYTES_ANY,
     Q_BLOCK_CLEAR,
     Q_HINT_ADD,
     Q_HINT_LIST,

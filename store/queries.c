@@ -120,6 +120,8 @@ static const char *const queries[QUERIES] = {
                     "ON CONFLICT(task, idx) DO UPDATE SET len = excluded.len, crc = excluded.crc",
     [Q_BLOCK_DROP] = "DELETE FROM blocks WHERE task = ?1 AND idx = ?2",
     [Q_BLOCK_LIST] = "SELECT idx, len, crc FROM blocks WHERE task = ?1 ORDER BY idx",
+    [Q_BYTES_ANY] = "SELECT 1 FROM blocks WHERE task = ?1 UNION ALL "
+                    "SELECT 1 FROM hints WHERE task = ?1 LIMIT 1",
     [Q_BLOCK_CLEAR] = "DELETE FROM blocks WHERE task = ?1",
     [Q_HINT_ADD] = "INSERT INTO hints(task, generation, boot, dev, ino, start, end, chain, crc) "
                    "SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM tasks WHERE id = ?1",
