@@ -63,7 +63,7 @@ void dlm_finish_hasten(struct dlm_finish *f)
     sync_file_range(f->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
-int dlm_finish_sync(struct dlm_finish *f)
+int dlm_finish_identify(struct dlm_finish *f)
 {
     int r = dlm_ident_of(f->fd, &f->ident, NULL);
 
@@ -71,10 +71,17 @@ int dlm_finish_sync(struct dlm_finish *f)
         r = stands_for(f, f->part, &f->ident);
     if (r == 0)
         return vanished(f);
-    while (r > 0 && fdatasync(f->fd) < 0)
+    return r < 0 ? dlm_finish_trouble(f, r, "look at", f->part) : DLM_FINISH_OK;
+}
+
+int dlm_finish_sync(struct dlm_finish *f)
+{
+    int r = dlm_finish_identify(f);
+
+    while (r == DLM_FINISH_OK && fdatasync(f->fd) < 0)
         if (errno != EINTR)
-            r = -errno;
-    return r < 0 ? dlm_finish_trouble(f, r, "sync", f->part) : DLM_FINISH_OK;
+            r = dlm_finish_trouble(f, -errno, "sync", f->part);
+    return r;
 }
 
 /* ---- move ----------------------------------------------------------------------------------- */

@@ -45,7 +45,9 @@ struct dlm_finish {
 
 /* Begin to write the part out, so that sync() of several waits for all of them at once. */
 void dlm_finish_hasten(struct dlm_finish *f);
-/* fdatasync of the part, and its identity. Its entry must be durable too before the journal says committing: settle. */
+/* The part's identity, for a part that is synced together with others. OK, VANISHED or TROUBLE. */
+int dlm_finish_identify(struct dlm_finish *f);
+/* The same, and fdatasync of the part. Its entry must be durable too before the journal says committing: settle. */
 int dlm_finish_sync(struct dlm_finish *f);
 /* Sync of the directory, after sync() and after move(); one serves all files that were there before it. OK or TROUBLE. */
 int dlm_finish_settle(struct dlm_finish *f);

@@ -209,7 +209,7 @@ void dlm_task_disown(struct dlm_task *t, const char *what)
 void dlm_tasks_init(struct dlm_tasks *set)
 {
     dlm_gather_init(&set->creating, set->workers, 2, 64, dlm_task_create_round);
-    dlm_gather_init(&set->syncing, set->workers, 8, 64, dlm_task_sync_round);
+    dlm_gather_init(&set->syncing, set->workers, 1, 64, dlm_task_sync_round);
     dlm_gather_init(&set->moving, set->workers, 2, 256, dlm_task_move_round);
 }
 

@@ -19,6 +19,7 @@
 #include "dlmgr/journal.h"
 #include "dlmgr/request.h"
 #include "dlmgr/taskjson.h"
+#include "dlmgr/together.h"
 #include "dlmgr/transfer.h"
 #include "dlmgr/workers.h"
 
@@ -37,6 +38,7 @@ struct dlm_tasks {
     struct dlm_transfers transfers;
     struct dlm_workers *workers;
     struct dlm_gather creating, syncing, moving;
+    struct dlm_together together;
     struct dlm_journal *journal;
     struct dlm_dirs *dirs;
     char tag[5];

@@ -16,6 +16,7 @@
 
 #define SHORT MIB(4)   /* verified together with the sync */
 #define SMALL KIB(256) /* synced together with others */
+#define LANES 8        /* rounds of syncs at once, file by file; together it is one at a time */
 
 static void choose_again(struct dlm_task *t);
 
@@ -268,7 +269,33 @@ static bool is_long(const struct dlm_task *t)
     return (t->row.digest || t->row.on_exists == DLMGR_EXISTS_SAME) && t->row.total > SHORT;
 }
 
-void dlm_task_sync_round(struct dlm_job *round)
+/* Several, all on one file system. */
+static bool is_crowd(struct dlm_job *round)
+{
+    dev_t dev = container_of(round, struct dlm_task, job)->dir->dev;
+
+    for (struct dlm_job *job = round->next; job; job = job->next)
+        if (container_of(job, struct dlm_task, job)->dir->dev != dev)
+            return false;
+    return round->next != NULL;
+}
+
+/* One sync for all of them, and for their names. */
+static bool sync_together(struct dlm_job *round)
+{
+    struct dlm_task *first = container_of(round, struct dlm_task, job);
+
+    if (!is_crowd(round) || !dlm_together_sync(&first->set->together, first->finish.fd))
+        return false;
+    for (struct dlm_job *job = round; job; job = job->next) {
+        struct dlm_task *t = container_of(job, struct dlm_task, job);
+
+        t->job_result = dlm_finish_identify(&t->finish);
+    }
+    return true;
+}
+
+static void sync_each(struct dlm_job *round)
 {
     /* All are being written before the first is waited for. */
     for (struct dlm_job *job = round; job; job = job->next)
@@ -279,6 +306,12 @@ void dlm_task_sync_round(struct dlm_job *round)
         t->job_result = dlm_finish_sync(&t->finish);
     }
     settle_round(round);
+}
+
+void dlm_task_sync_round(struct dlm_job *round)
+{
+    if (!sync_together(round))
+        sync_each(round);
     for (struct dlm_job *job = round; job; job = job->next) {
         struct dlm_task *t = container_of(job, struct dlm_task, job);
 
@@ -321,6 +354,7 @@ void dlm_task_finish(struct dlm_task *t)
     if (is_long(t) && t->sink->uncounted && dlm_task_snapshot(t) < 0)
         return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,
                              DLM_EXIT_UNKNOWN, "out of memory", 0);
+    t->set->syncing.rounds = dlm_together_usable(&t->set->together) ? 1 : LANES;
     if (t->sink->bytes <= SMALL)
         dlm_task_gather(t, &t->set->syncing, on_synced);
     else
