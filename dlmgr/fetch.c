@@ -40,6 +40,8 @@ struct dlm_fetch {
     size_t n_watches;
     CURL *kept[KEPT_MAX];
     size_t n_kept;
+    void (*turned)(void *context); /* NULL: nobody wants to know */
+    void *turned_context;
 };
 
 static void collect(struct dlm_fetch *f)
@@ -59,11 +61,18 @@ static void collect(struct dlm_fetch *f)
     }
 }
 
+static void turned(struct dlm_fetch *f)
+{
+    if (f->turned)
+        f->turned(f->turned_context);
+}
+
 static void act(struct dlm_fetch *f, curl_socket_t socket, int events)
 {
     int running;
 
     curl_multi_socket_action(f->multi, socket, events, &running);
+    turned(f);
     collect(f);
 }
 
@@ -339,8 +348,15 @@ void dlm_fetch_remove(struct dlm_fetch *m, struct dlm_fetching *f)
 
 void dlm_fetch_unpause(struct dlm_fetch *m, struct dlm_fetching *f)
 {
-    (void)m;
     /* What libcurl kept comes out now; it then arms its own timer, in which an end is collected. */
-    if (f->active)
+    if (f->active) {
         curl_easy_pause(f->easy, CURLPAUSE_CONT);
+        turned(m);
+    }
+}
+
+void dlm_fetch_turned(struct dlm_fetch *f, void (*fn)(void *context), void *context)
+{
+    f->turned = fn;
+    f->turned_context = context;
 }

@@ -36,6 +36,8 @@ void dlm_fetch_keep(struct dlm_fetch *f,
 int dlm_fetch_add(struct dlm_fetch *m, struct dlm_fetching *f);
 /* End it without `done`; fine when it is not active. Not from a libcurl callback. */
 void dlm_fetch_remove(struct dlm_fetch *m, struct dlm_fetching *f);
+/* fn: after each time that libcurl brought bytes, before `done` of what ended with them. One a fetch. */
+void dlm_fetch_turned(struct dlm_fetch *f, void (*fn)(void *context), void *context);
 /* A paused one goes on, at the next turn of the loop. */
 void dlm_fetch_unpause(struct dlm_fetch *m, struct dlm_fetching *f);
 

@@ -7,6 +7,9 @@
  *
  * A body is stopped at `stop`: where our range ends, where an over-long answer goes beyond it, or where another connection took over the
  * rest. Stopping in the middle means that the connection is lost, for HTTP/1.1 knows no other way.
+ *
+ * libcurl reads up to 512 KiB at a time and hands them over in pieces of 16. Those are joined to pieces of 64 KiB, as the part is written; what is
+ * left of them is written before that turn of libcurl ends, so nothing that came waits for what comes next.
  */
 #include "dlmgr/transfer.h"
 
@@ -73,6 +76,8 @@ static void let_go(struct dlm_transfer *t)
     t->in_paused = false;
 }
 
+static void on_turned(void *context);
+
 int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch,
                        struct dlm_slots *slots, int64_t limit_rate)
 {
@@ -80,6 +85,7 @@ int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fe
 
     *env = (struct dlm_transfers){.fetch = fetch, .slots = slots, .hold = &never};
     dlm_bucket_set(&env->all, limit_rate, dlm_clock_mono());
+    dlm_fetch_turned(fetch, on_turned, env);
     return uv_timer_init(loop, &env->refill) == 0 ? 0 : DLMGR_ENOMEM;
 }
 
@@ -157,6 +163,52 @@ static bool keep(struct dlm_transfer *t, const char *data, size_t len)
     return true;
 }
 
+static void let_out(struct dlm_transfer *t)
+{
+    struct dlm_transfer **at = &t->env->joined;
+
+    while (t->in_joined && *at != t)
+        at = &(*at)->next_joined;
+    if (t->in_joined)
+        *at = t->next_joined;
+    t->in_joined = false;
+}
+
+/* With a disk that failed nothing more is taken. */
+static bool write_held(struct dlm_transfer *t)
+{
+    size_t n = t->n_held;
+
+    let_out(t);
+    t->n_held = 0;
+    return n == 0 || write_bytes(t, t->held, n);
+}
+
+static void on_turned(void *context)
+{
+    struct dlm_transfers *env = context;
+
+    while (env->joined)
+        write_held(env->joined);
+}
+
+/* Bytes of one that goes. */
+static bool join(struct dlm_transfer *t, const char *data, size_t len)
+{
+    if (t->n_held + len > DLM_HELD_MAX && !write_held(t))
+        return false;
+    if (t->n_held == 0 && (len >= DLM_HELD_MAX || t->segment.pos + (int64_t)len == t->stop))
+        return write_bytes(t, data, len);
+    if (!keep(t, data, len))
+        return false;
+    if (!t->in_joined) {
+        t->next_joined = t->env->joined;
+        t->env->joined = t;
+        t->in_joined = true;
+    }
+    return true;
+}
+
 static size_t keep_excerpt(struct dlm_transfer *t, const char *data, size_t len)
 {
     size_t n = MIN(len, DLM_HELD_MAX - t->n_held);
@@ -182,7 +234,7 @@ static size_t take(struct dlm_transfer *t, const char *data, size_t len)
         hold_back(t);
         return CURL_WRITEFUNC_PAUSE;
     }
-    if (t->going ? !write_bytes(t, data, n) : n && !keep(t, data, n))
+    if (n && !(t->going ? join(t, data, n) : keep(t, data, n)))
         return 0;
     t->received += (int64_t)n;
     dlm_bucket_take(&t->env->all, (int64_t)n);
@@ -440,14 +492,11 @@ int dlm_transfer_start(struct dlm_transfer *t, struct dlm_url *at, dlmgr_error *
 
 void dlm_transfer_go(struct dlm_transfer *t, struct dlm_sink *sink, int64_t task, int64_t generation)
 {
-    bool ok = true;
+    bool ok;
 
     dlm_writer_start(&t->writer, sink, t->env->slots, task, generation, t->segment.start);
     t->going = true;
-    if (t->n_held)
-        ok = write_bytes(t, t->held, t->n_held);
-    t->n_held = 0;
-    free(TAKE_PTR(t->held));
+    ok = write_held(t);
     if (t->over)
         return conclude(t);
     if (t->waits || !ok) {
@@ -460,6 +509,7 @@ void dlm_transfer_go(struct dlm_transfer *t, struct dlm_sink *sink, int64_t task
 void dlm_transfer_stop(struct dlm_transfer *t)
 {
     let_go(t);
+    let_out(t);
     if (t->going)
         dlm_writer_stop(&t->writer, t->env->slots);
     t->going = false;

@@ -32,6 +32,7 @@ struct dlm_transfers {
     const bool *hold;            /* true: the journal cannot commit, so no more bytes come in */
     uv_timer_t refill;           /* lets those go on that a bucket held back */
     struct dlm_transfer *paused; /* by `all`, their own bucket, or hold */
+    struct dlm_transfer *joined; /* with bytes to write before this turn of libcurl ends */
 };
 
 int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch,
@@ -79,12 +80,12 @@ struct dlm_transfer {
     char trouble[CURL_ERROR_SIZE];
     bool judged, going, over, cut, oversize;
     int64_t stop; /* pos to stop at; -1: where the body ends */
-    char *held;
+    char *held;   /* before go(): what came so far; then what came in this turn */
     size_t n_held;
     bool waits; /* paused until go() */
     struct dlm_writer writer;
-    struct dlm_transfer *next_paused;
-    bool in_paused;
+    struct dlm_transfer *next_paused, *next_joined;
+    bool in_paused, in_joined;
     int64_t received; /* body bytes, for the speed */
 
     /* At the end. */
