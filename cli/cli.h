@@ -62,6 +62,9 @@ void cli_print(struct cli *cli, const char *text);
 /* A line on stdout as it is: JSON, numbers, text that is safe already. */
 void cli_print_raw(struct cli *cli, const char *text);
 
+/* A task as a line of JSON. */
+void cli_print_task(struct cli *cli, const dlmgr_task *task);
+
 /* Write out what is buffered; false when stdout failed now or before. */
 bool cli_flush(struct cli *cli);
 

@@ -311,6 +311,7 @@ int cli_follow_these(struct follow *follow)
         if (code)
             return code == EXIT_UNFINISHED ? first_code(follow, code) : code;
         r = look_once(follow, &look, &error);
+        cli_flush(follow->cli); /* what it said about those that have ended */
         if (r == 0 && follow->n_ended == follow->n)
             break;
         if (r == 0 && look.live == 0 && look.paused + look.storage > 0) {

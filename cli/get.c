@@ -85,10 +85,9 @@ static void say_done(struct cli *cli, const struct get *get, const dlmgr_task *t
     if (get->to_stdout)
         return;
     if (cli->args.json)
-        cli_print_raw(cli, task->json);
+        cli_print_task(cli, task);
     else
         cli_print(cli, task->path ? task->path : "");
-    cli_flush(cli);
 }
 
 static void on_ended(struct cli *cli, size_t index, const dlmgr_task *task, void *context)
@@ -102,10 +101,8 @@ static void on_ended(struct cli *cli, size_t index, const dlmgr_task *task, void
     }
     cli_progress_clear(&get->follow.progress);
     say_failure(cli, get, index, task);
-    if (task && cli->args.json && !get->to_stdout) {
-        cli_print_raw(cli, task->json);
-        cli_flush(cli);
-    }
+    if (task && cli->args.json && !get->to_stdout)
+        cli_print_task(cli, task);
 }
 
 /* ---- Adding ------------------------------------------------------------------------------------ */

@@ -48,7 +48,7 @@ static int64_t page(struct cli *cli, dlmgr *handle, dlmgr_selector *selector, dl
         return r;
     for (n = 0; (task = dlmgr_list_at(list, (size_t)n)) && !cli->stdout_error; n++) {
         if (cli->args.json)
-            cli_print_raw(cli, task->json);
+            cli_print_task(cli, task);
         else
             row(cli, task);
         selector->after = task->id;

@@ -188,6 +188,16 @@ void cli_print_raw(struct cli *cli, const char *text)
         stdout_check(cli, fputs(text, stdout) >= 0 && putchar('\n') != EOF);
 }
 
+void cli_print_task(struct cli *cli, const dlmgr_task *task)
+{
+    FREES char *text = dlmgr_task_json(task);
+
+    if (text)
+        cli_print_raw(cli, text);
+    else
+        cli_fail(cli, EXIT_UNKNOWN, "out of memory");
+}
+
 /* Asked once: a list has many lines. */
 static bool on_terminal(void)
 {

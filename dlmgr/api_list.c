@@ -2,8 +2,8 @@
 /*
  * api_list.c - pages of tasks and of events, as arrays of structs.
  *
- * A page keeps the JSON that it was made from: most strings of its structs stand in there. The bytes of user_data and the line of
- * JSON are made for each item and freed with the page.
+ * A page keeps the JSON that it was made from: most strings of its structs stand in there. The bytes of user_data and an
+ * event's line of JSON are made for each item and freed with the page; a task's line only when somebody asks.
  */
 #include "dlmgr/api.h"
 #include "dlmgr/request.h"
@@ -23,30 +23,22 @@ struct dlmgr_list {
     dlmgr_task *tasks;
 };
 
-static int own_parts(const json_t *object, const void **ret_data, size_t *ret_len,
-                     const char **ret_json)
+static int own_data(const json_t *object, const void **ret_data, size_t *ret_len)
 {
-    char *data, *json;
+    char *data;
     size_t len;
     int r = dlm_bytes_from_json(json_object_get(object, "user_data"), &data, &len);
 
     if (r < 0)
         return r;
-    json = dlm_json_dump(object);
-    if (!json) {
-        free(data);
-        return DLMGR_ENOMEM;
-    }
     *ret_data = data;
     *ret_len = len;
-    *ret_json = json;
     return 0;
 }
 
-static void free_parts(const void *data, const char *json)
+static void free_text(const void *text)
 {
-    free((void *)(uintptr_t)data);
-    free((void *)(uintptr_t)json);
+    free((void *)(uintptr_t)text);
 }
 
 static void task_error(const json_t *error, dlmgr_task *t)
@@ -86,7 +78,13 @@ static int task_read(const json_t *j, dlmgr_task *t)
         .digest = dlm_api_text(j, "digest"),
     };
     task_error(json_object_get(j, "error"), t);
-    return own_parts(j, &t->user_data, &t->user_data_len, &t->json);
+    t->more = j;
+    return own_data(j, &t->user_data, &t->user_data_len);
+}
+
+char *dlmgr_task_json(const dlmgr_task *task)
+{
+    return dlm_json_dump(task->more);
 }
 
 int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list,
@@ -137,7 +135,7 @@ dlmgr_list *dlmgr_list_free(dlmgr_list *list)
     if (!list)
         return NULL;
     for (size_t i = 0; i < list->n; i++)
-        free_parts(list->tasks[i].user_data, list->tasks[i].json);
+        free_text(list->tasks[i].user_data);
     json_decref(list->json);
     free(list->tasks);
     free(list);
@@ -177,7 +175,10 @@ static int event_read(const json_t *j, dlmgr_event *ev)
         .error_code = (int)dlm_json_int(error, "code", 0),
         .error_text = dlm_api_text(error, "message"),
     };
-    return own_parts(j, &ev->user_data, &ev->user_data_len, &ev->json);
+    ev->json = dlm_json_dump(j);
+    if (!ev->json)
+        return DLMGR_ENOMEM;
+    return own_data(j, &ev->user_data, &ev->user_data_len);
 }
 
 static int events_read(json_t *result, dlmgr_event_list *list)
@@ -189,8 +190,10 @@ static int events_read(json_t *result, dlmgr_event_list *list)
     list->events = dlm_alloc(json_array_size(events) * sizeof(*list->events));
     if (!list->events)
         return DLMGR_ENOMEM;
-    for (; r == 0 && list->n < json_array_size(events); list->n += r == 0)
+    while (r == 0 && list->n < json_array_size(events)) {
         r = event_read(json_array_get(events, list->n), &list->events[list->n]);
+        list->n++;
+    }
     return r;
 }
 
@@ -236,8 +239,10 @@ dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list)
 {
     if (!list)
         return NULL;
-    for (size_t i = 0; i < list->n; i++)
-        free_parts(list->events[i].user_data, list->events[i].json);
+    for (size_t i = 0; i < list->n; i++) {
+        free_text(list->events[i].user_data);
+        free_text(list->events[i].json);
+    }
     json_decref(list->json);
     free(list->events);
     free(list);

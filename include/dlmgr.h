@@ -272,8 +272,11 @@ typedef struct dlmgr_task {
     const char *digest; /* "sha-256=HEX" that was asked for, or NULL */
     const void *user_data;
     size_t user_data_len;
-    const char *json; /* all of this and more as one line of JSON; dlmgr(1) describes it */
+    const void *more; /* the library's */
 } dlmgr_task;
+
+/* All of this and more as one line of JSON, which dlmgr(1) describes. Yours: free(). NULL: no memory. Any thread that may use the list. */
+DLMGR_API char *dlmgr_task_json(const dlmgr_task *task);
 
 /* What to list, or what to act upon. All that is set must match. */
 typedef struct dlmgr_selector {

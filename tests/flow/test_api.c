@@ -230,7 +230,9 @@ static void test_api_a_task_comes_back_as_it_was_asked_for(void)
     CHECK_STR(t->digest, "md5=00000000000000000000000000000000");
     CHECK_INT(t->user_data_len, sizeof(data));
     CHECK_MEM(t->user_data, data, sizeof(data));
-    CU_ASSERT(t->json[0] == '{' && strchr(t->json, '\n') == NULL);
+    json = dlmgr_task_json(t);
+    CU_ASSERT(json[0] == '{' && strchr(json, '\n') == NULL);
+    free(json);
     dlmgr_list_free(list);
 
     CHECK_INT(dlmgr_show(h, id, 0, &json, &e), 0);
