@@ -97,7 +97,7 @@ enum {
 struct action {
     const char *name, *done; /* "it cannot be ..." */
     bool bump, parts;
-    signed char to[DLM_STATES];
+    int to[DLM_STATES];
 };
 
 /* clang-format off */
