@@ -18,6 +18,8 @@ int dlm_params_check(const json_t *params, const char *const *known, dlmgr_error
 /* Absent or null: NULL in *ret. */
 int dlm_params_text(const json_t *params, const char *name, const char **ret, dlmgr_error *e);
 /* Absent or null: *ret is left. */
+/* For methods whose only parameter is `tasks`: an array of at most so many. Borrowed from params. */
+int dlm_params_tasks(const json_t *params, int most, const json_t **ret, dlmgr_error *e);
 int dlm_params_int(const json_t *params, const char *name, int64_t min, int64_t max, int64_t *ret,
                    dlmgr_error *e);
 

@@ -100,6 +100,21 @@ int dlm_params_int(const json_t *params, const char *name, int64_t min, int64_t 
     return 0;
 }
 
+int dlm_params_tasks(const json_t *params, int most, const json_t **ret, dlmgr_error *e)
+{
+    static const char *const known[] = {"tasks", NULL};
+    int r = dlm_params_check(params, known, e);
+
+    if (r < 0)
+        return r;
+    *ret = json_object_get(params, "tasks");
+    if (!json_is_array(*ret))
+        return dlm_fail(e, DLMGR_EINVAL, "tasks: must be an array");
+    if (json_array_size(*ret) > (size_t)most)
+        return dlm_fail(e, DLMGR_ELIMIT, "tasks: more than %d at once", most);
+    return 0;
+}
+
 /* ---- Selectors ----------------------------------------------------------------------------------- */
 
 static int compare_ids(const void *a, const void *b)

@@ -43,20 +43,15 @@ static int add_one(struct dlm_store *s, const struct dlm_request *request, int64
 
 int dlm_work_add(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e)
 {
-    static const char *const known[] = {"tasks", NULL};
-    const json_t *tasks = json_object_get(params, "tasks"), *item;
+    const json_t *tasks, *item;
     CLEANUP_JSON json_t *ids = json_array(), *existed = json_array();
     CLEANUP_FREE char *good_dir = NULL;
     int64_t now = dlm_clock_wall();
     size_t i;
-    int r = dlm_params_check(params, known, e);
+    int r = dlm_params_tasks(params, DLM_ADD_MAX, &tasks, e);
 
     if (r < 0)
         return r;
-    if (!json_is_array(tasks))
-        return dlm_fail(e, DLMGR_EINVAL, "tasks: must be an array");
-    if (json_array_size(tasks) > DLM_ADD_MAX)
-        return dlm_fail(e, DLMGR_ELIMIT, "tasks: more than %d at once", DLM_ADD_MAX);
     json_array_foreach (tasks, i, item) {
         struct dlm_request request = {0};
         int64_t id = 0;

@@ -58,18 +58,13 @@ static int find_same(struct dlm_store *s, const struct dlm_request *wanted, int6
 
 int dlm_work_find(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e)
 {
-    static const char *const known[] = {"tasks", NULL};
-    const json_t *tasks = json_object_get(params, "tasks"), *item;
+    const json_t *tasks, *item;
     CLEANUP_JSON json_t *ids = json_array();
     size_t i;
-    int r = dlm_params_check(params, known, e);
+    int r = dlm_params_tasks(params, FIND_MAX, &tasks, e);
 
     if (r < 0)
         return r;
-    if (!json_is_array(tasks))
-        return dlm_fail(e, DLMGR_EINVAL, "tasks: must be an array");
-    if (json_array_size(tasks) > FIND_MAX)
-        return dlm_fail(e, DLMGR_ELIMIT, "tasks: more than %d at once", FIND_MAX);
     json_array_foreach (tasks, i, item) {
         struct dlm_request wanted = {0};
         int64_t id = 0;
