@@ -209,12 +209,11 @@ json_t *dlm_task_json(const struct dlm_row *row)
 
 static json_t *event_head(const struct dlm_event_row *ev)
 {
-    bool replay = !ev->acked && ev->deliveries > 0;
-
     return json_pack("{s:i, s:I, s:s, s:I, s:I, s:s, s:b, s:I, s:o}", "v", 1, "seq",
                      (json_int_t)ev->seq, "session", ev->session, "task", (json_int_t)ev->task,
-                     "generation", (json_int_t)ev->generation, "type", ev->type, "replay", replay,
-                     "deliveries", (json_int_t)ev->deliveries, "time", dlm_time_json(ev->time));
+                     "generation", (json_int_t)ev->generation, "type", ev->type, "replay",
+                     (int)ev->replay, "deliveries", (json_int_t)ev->deliveries, "time",
+                     dlm_time_json(ev->time));
 }
 
 /* What every event has besides: from its body, or null. */

@@ -37,7 +37,10 @@ static const struct {
     {"the events of session %s have a gap, or more than were numbered",
      "SELECT s.name FROM sessions s JOIN (SELECT session, min(seq) AS low, max(seq) AS high, "
      "count(*) AS n FROM events GROUP BY session) e ON e.session = s.id "
-     "WHERE n <> high - low + 1 OR high <> s.last_seq"},
+     "WHERE high > s.last_seq OR (s.id = 1 AND (n <> high - low + 1 OR high <> s.last_seq))"},
+    {"session %s has lost an event that nobody acknowledged",
+     "SELECT name FROM sessions s WHERE id <> 1 AND acked_seq + 1 <> coalesce((SELECT min(seq) "
+     "FROM events WHERE session = s.id AND seq > acked_seq), last_seq + 1)"},
     {"session %s has acknowledged what never happened",
      "SELECT name FROM sessions WHERE acked_seq > last_seq"},
     {"task %s is done without a file", "SELECT id FROM tasks WHERE state = 4 AND path IS NULL"},

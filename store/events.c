@@ -5,18 +5,16 @@
  * An event's body says all that it carries, since it outlives its task:
  *
  *     {"path", "bytes_total", "bytes_done", "error", "key", "url", "user_data", "wait": {"reason", "until"},
- *      "reason"}                 each there or null; `reason` is that of a restart
+ *      "reason", "metrics", "file": {"ino", "btime", "size"}}      each there or null; `reason` is that of a restart,
+ *                                                          `file` tells a finished file from another of its name
  *
  * Numbers come from the session's row by way of derived.c; inserting fails when one is used twice. A rollback
  * takes the number back with the event, so there is no gap either.
  *
- * Acknowledging moves one number; the rows behind it go in small pieces, some at once and the rest
- * with pruning. The session `default` needs no acknowledgement: its events stay until they are old.
+ * An acknowledged event of a named session is gone (sessions.c); its rows go in small pieces, some at once and the
+ * rest with pruning. The session `default` needs no acknowledgement: its events stay until they are old.
  */
 #include "store/internal.h"
-
-#define DEFAULT_SESSION 1
-#define DROP_AT_ACK 1000
 
 /* ---- Writing --------------------------------------------------------------------------------------- */
 
@@ -51,6 +49,21 @@ static void add_user_data(struct dlm_buf *b, sqlite3_stmt *st, int i)
     dlm_json_bytes(b, "user_data", data, (size_t)sqlite3_column_bytes(st, i));
 }
 
+/* The identity of a file that has its name. */
+static void add_file(struct dlm_buf *b, sqlite3_stmt *st)
+{
+    if (sqlite3_column_type(st, 2) == SQLITE_NULL) {
+        dlm_json_raw(b, "file", NULL);
+        return;
+    }
+    dlm_json_name(b, "file");
+    dlm_buf_puts(b, "{");
+    dlm_json_long(b, "ino", sqlite3_column_int64(st, 10), -1);
+    dlm_json_long(b, "btime", sqlite3_column_int64(st, 11), -1);
+    dlm_json_long(b, "size", sqlite3_column_int64(st, 12), -1);
+    dlm_buf_puts(b, "}");
+}
+
 static void add_members(struct dlm_buf *b, sqlite3_stmt *st, const char *reason)
 {
     dlm_buf_puts(b, "{");
@@ -63,6 +76,8 @@ static void add_members(struct dlm_buf *b, sqlite3_stmt *st, const char *reason)
     add_wait(b, text_of(st, 6), sqlite3_column_int64(st, 7));
     dlm_json_text(b, "reason", reason);
     add_user_data(b, st, 8);
+    dlm_json_raw(b, "metrics", text_of(st, 9));
+    add_file(b, st);
     dlm_buf_puts(b, "}");
 }
 
@@ -101,48 +116,22 @@ int dlm_event_add(struct dlm_store *s, const struct dlm_core *core, const char *
 
 /* ---- Reading --------------------------------------------------------------------------------------- */
 
-struct session {
-    int64_t id, last, acked;
-};
-
-static int session_get(struct dlm_store *s, const char *name, struct session *ret)
+/* An acknowledged event of a named session is gone, even while its row is still there. */
+static int64_t begin_after(const struct dlm_session *session, int64_t after)
 {
-    sqlite3_stmt *st;
-    int r = s->in_tx ? dlm_derived_flush(s) : 0;
+    bool gone = session->id != DLM_DEFAULT_SESSION && after < session->acked;
 
-    if (r < 0 || (r = dlm_sql_bind(s, Q_SESSION_GET, "s", name)) < 0 ||
-        (r = dlm_sql_row(s, Q_SESSION_GET, &st)) < 0)
-        return r;
-    if (r == 0)
-        return DLMGR_ENOTFOUND;
-    *ret = (struct session){sqlite3_column_int64(st, 0), sqlite3_column_int64(st, 1),
-                            sqlite3_column_int64(st, 2)};
-    dlm_sql_end(s, Q_SESSION_GET);
-    return 0;
+    return after < 0 || gone ? session->acked : after;
 }
 
-int dlm_store_session(struct dlm_store *s, const char *name, int64_t *ret_last, int64_t *ret_acked)
-{
-    struct session session;
-    int r = session_get(s, name, &session);
-
-    if (r < 0)
-        return r;
-    *ret_last = session.last;
-    *ret_acked = session.acked;
-    return 0;
-}
-
-static int page(struct dlm_store *s, const char *name, const struct session *session, int64_t after,
-                int limit, dlm_event_row_fn fn, void *context)
+/* delivered: this reading counts among the deliveries already. */
+static int page(struct dlm_store *s, const char *name, const struct dlm_session *session,
+                int64_t after, int64_t to, int limit, bool delivered, dlm_event_row_fn fn,
+                void *context)
 {
     sqlite3_stmt *st;
-    int r;
+    int r = dlm_sql_bind(s, Q_EVENT_LIST, "llld", session->id, after, to, limit);
 
-    /* An acknowledged event of a named session is gone, even while its row is still there. */
-    if (after < 0 || (session->id != DEFAULT_SESSION && after < session->acked))
-        after = session->acked;
-    r = dlm_sql_bind(s, Q_EVENT_LIST, "lld", session->id, after, limit);
     while (r == 0 && (r = dlm_sql_row(s, Q_EVENT_LIST, &st)) > 0) {
         struct dlm_event_row ev = {.seq = sqlite3_column_int64(st, 0),
                                    .task = sqlite3_column_int64(st, 1),
@@ -154,6 +143,7 @@ static int page(struct dlm_store *s, const char *name, const struct session *ses
                                    .body = text_of(st, 6)};
 
         ev.acked = ev.seq <= session->acked;
+        ev.replay = !ev.acked && ev.deliveries > delivered;
         r = ev.type && ev.body ? fn(&ev, context) : DLMGR_ENOMEM;
     }
     dlm_sql_end(s, Q_EVENT_LIST);
@@ -163,21 +153,38 @@ static int page(struct dlm_store *s, const char *name, const struct session *ses
 int dlm_store_events(struct dlm_store *s, const char *session, int64_t after, int limit,
                      dlm_event_row_fn fn, void *context)
 {
-    struct session found;
+    struct dlm_session found;
     int begun = dlm_read_begin(s), r = begun;
 
     if (r >= 0)
-        r = session_get(s, session, &found);
+        r = dlm_session_get(s, session, &found);
     if (r == 0)
-        r = page(s, session, &found, after, limit, fn, context);
+        r = page(s, session, &found, begin_after(&found, after), INT64_MAX, limit, false, fn,
+                 context);
     dlm_read_end(s, begun);
     return r;
 }
 
-/* ---- Acknowledging and pruning ------------------------------------------------------------------------ */
+int dlm_store_deliver(struct dlm_store *s, const char *session, int64_t after, int64_t to,
+                      int limit, dlm_event_row_fn fn, void *context)
+{
+    struct dlm_session found;
+    int64_t bound = 0;
+    int r = dlm_session_get(s, session, &found);
 
-/* Drop at most limit events up to and with seq; *io_left is what the limit still allows. */
-static int drop_to(struct dlm_store *s, int64_t session, int64_t seq, int *io_left)
+    if (r < 0)
+        return r;
+    after = begin_after(&found, after);
+    r = dlm_sql_int(s, Q_EVENT_NTH, &bound, "llld", found.id, after, to, limit);
+    if (r < 0 || bound == 0)
+        return MIN(r, 0);
+    r = dlm_sql_run(s, Q_EVENT_DELIVER, "lll", found.id, after, bound);
+    return r < 0 ? r : page(s, session, &found, after, bound, limit, true, fn, context);
+}
+
+/* ---- Pruning ------------------------------------------------------------------------ */
+
+int dlm_events_drop(struct dlm_store *s, int64_t session, int64_t seq, int *io_left)
 {
     int64_t bound = 0;
     int r = dlm_sql_int(s, Q_EVENT_BOUND, &bound, "lld", session, seq, *io_left);
@@ -190,25 +197,9 @@ static int drop_to(struct dlm_store *s, int64_t session, int64_t seq, int *io_le
     return r;
 }
 
-int dlm_store_ack_to(struct dlm_store *s, const char *session, int64_t seq)
-{
-    struct session found;
-    int left = DROP_AT_ACK;
-    int r = session_get(s, session, &found);
-
-    if (r < 0)
-        return r;
-    if (seq > found.last || seq < 0)
-        return DLMGR_EINVAL;
-    if (seq <= found.acked)
-        return 0;
-    r = dlm_sql_run(s, Q_SESSION_ACK, "ll", found.id, seq);
-    return r == 0 && found.id != DEFAULT_SESSION ? drop_to(s, found.id, seq, &left) : r;
-}
-
 static int drop_acked(struct dlm_store *s, int *io_left)
 {
-    int64_t id = DEFAULT_SESSION;
+    int64_t id = DLM_DEFAULT_SESSION;
     sqlite3_stmt *st;
     int r = 0;
 
@@ -221,7 +212,7 @@ static int drop_acked(struct dlm_store *s, int *io_left)
         id = sqlite3_column_int64(st, 0);
         acked = sqlite3_column_int64(st, 1);
         dlm_sql_end(s, Q_SESSION_ACKED);
-        r = drop_to(s, id, acked, io_left);
+        r = dlm_events_drop(s, id, acked, io_left);
     }
     return r;
 }
@@ -239,7 +230,7 @@ static int drop_old(struct dlm_store *s, int64_t before, int *io_left)
         bound = sqlite3_column_int64(st, 0);
     }
     dlm_sql_end(s, Q_EVENT_OLD);
-    return r == 0 && bound ? drop_to(s, DEFAULT_SESSION, bound, io_left) : r;
+    return r == 0 && bound ? dlm_events_drop(s, DLM_DEFAULT_SESSION, bound, io_left) : r;
 }
 
 static int done_count(struct dlm_store *s, int64_t *ret)

@@ -35,6 +35,13 @@ enum dlm_query {
     Q_SESSION_LAST,
     Q_SESSION_SET_LAST,
     Q_SESSION_ACK,
+    Q_SESSION_NEXT,
+    Q_SESSION_ROW,
+    Q_SESSION_PAGE,
+    Q_SESSION_HOLD,
+    Q_SESSION_INCARNATION,
+    Q_SESSION_SET,
+    Q_SESSION_REMOVE,
     Q_SESSION_ACKED,
     Q_HOST_ID,
     Q_HOST_ADD,
@@ -45,6 +52,8 @@ enum dlm_query {
     Q_TALLY_ADD,
     Q_TALLY_SUM,
     Q_TALLY_PAIRS,
+    Q_TALLY_OF,
+    Q_TALLY_DROP,
     Q_TASK_ADD,
     Q_TASK_KEY,
     Q_TASK_SAME,
@@ -80,6 +89,9 @@ enum dlm_query {
     Q_EVENT_LIST,
     Q_EVENT_BOUND,
     Q_EVENT_OLD,
+    Q_EVENT_DELIVER,
+    Q_EVENT_NTH,
+    Q_EVENT_ACK,
     Q_EVENT_DROP,
     Q_SECRET_USED,
     Q_SECRET_LAST,
@@ -114,6 +126,7 @@ const char *dlm_query_text(int q); /* NULL past the end; also for the test that 
     X(LONG, wake_at, "t.wake_at")                                                                  \
     X(TEXT, error, "t.error")                                                                      \
     X(INT, exit_code, "t.exit_code")                                                               \
+    X(TEXT, metrics, "t.metrics")                                                                  \
     X(TEXT, digest, "t.digest")                                                                    \
     X(INT, priority, "t.priority")                                                                 \
     X(INT, on_exists, "t.on_exists")                                                               \
@@ -261,6 +274,16 @@ int dlm_queue_again(struct dlm_store *s, int64_t id);
 /* The id and origin's row, made when missing. */
 int dlm_session_id(struct dlm_store *s, const char *name, int64_t *ret);
 int dlm_host_id(struct dlm_store *s, const char *origin, int64_t *ret);
+
+#define DLM_DEFAULT_SESSION 1
+
+struct dlm_session { /* id and numbers of events, as they are inside this transaction */
+    int64_t id, last, acked;
+};
+int dlm_session_get(struct dlm_store *s, const char *name, struct dlm_session *ret);
+
+/* Drop at most *io_left events up to and with seq; what is left of the limit comes back. */
+int dlm_events_drop(struct dlm_store *s, int64_t session, int64_t seq, int *io_left);
 
 /* The event of what happened to this task just now, from its row. reason: of a restart, or NULL. */
 int dlm_event_add(struct dlm_store *s, const struct dlm_core *core, const char *type, bool terminal,

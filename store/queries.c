@@ -39,6 +39,15 @@ static const char *const queries[QUERIES] = {
     [Q_SESSION_LAST] = "SELECT last_seq FROM sessions WHERE id = ?1",
     [Q_SESSION_SET_LAST] = "UPDATE sessions SET last_seq = ?2 WHERE id = ?1",
     [Q_SESSION_ACK] = "UPDATE sessions SET acked_seq = ?2 WHERE id = ?1 AND acked_seq < ?2",
+    [Q_SESSION_NEXT] = "SELECT min(seq) FROM events WHERE session = ?1 AND seq > ?2",
+    [Q_SESSION_ROW] = "SELECT id, name, last_seq, acked_seq, incarnation, on_event FROM sessions "
+                      "WHERE name = ?1",
+    [Q_SESSION_PAGE] = "SELECT name FROM sessions WHERE name > ?1 ORDER BY name LIMIT ?2",
+    [Q_SESSION_HOLD] = "UPDATE sessions SET incarnation = incarnation + 1 WHERE id = ?1 "
+                       "RETURNING incarnation",
+    [Q_SESSION_INCARNATION] = "SELECT incarnation FROM sessions WHERE name = ?1",
+    [Q_SESSION_SET] = "UPDATE sessions SET on_event = ?2 WHERE id = ?1",
+    [Q_SESSION_REMOVE] = "DELETE FROM sessions WHERE id = ?1",
     [Q_SESSION_ACKED] = "SELECT id, acked_seq FROM sessions WHERE id > ?1 ORDER BY id LIMIT 1",
 
     [Q_HOST_ID] = "SELECT id FROM hosts WHERE origin = ?1",
@@ -58,6 +67,9 @@ static const char *const queries[QUERIES] = {
     [Q_TALLY_SUM] = "SELECT state, sum(n) FROM tally GROUP BY state",
     [Q_TALLY_PAIRS] = "SELECT session, state FROM tally WHERE n > 0 AND state < 9 AND "
                       "(?1 IS NULL OR session = (SELECT id FROM sessions WHERE name = ?1))",
+
+    [Q_TALLY_OF] = "SELECT state, n FROM tally WHERE session = ?1 AND state < 9",
+    [Q_TALLY_DROP] = "DELETE FROM tally WHERE session = ?1",
 
     [Q_TASK_ADD] =
         "INSERT INTO tasks(state, session, host, key, request_hash, url, dir, out, total, "
@@ -87,7 +99,8 @@ static const char *const queries[QUERIES] = {
         "attempts = iif(?13 < 0, attempts, ?13), "
         "started_at = iif(?2 = 1 AND started_at = 0, ?14, started_at), "
         "finished_at = iif(?2 IN (4, 7, 8), ?14, 0), "
-        "ino = iif(?15, ?16, ino), btime = iif(?15, ?17, btime), size = iif(?15, ?18, size) "
+        "ino = iif(?15, ?16, ino), btime = iif(?15, ?17, btime), size = iif(?15, ?18, size), "
+        "metrics = coalesce(?19, metrics) "
         "WHERE id = ?1",
     [Q_TASK_EDIT] = "UPDATE tasks SET url = coalesce(?2, url), host = coalesce(?3, host), "
                     "out = coalesce(?4, out), dir = coalesce(?5, dir), secret = iif(?6, ?7, secret), "
@@ -129,15 +142,20 @@ static const char *const queries[QUERIES] = {
                     "WHERE task = ?1 ORDER BY id",
     [Q_HINT_CLEAR] = "DELETE FROM hints WHERE task = ?1",
 
-    [Q_EVENT_SOURCE] = "SELECT key, url, path, total, bytes, error, wait_reason, wake_at, user_data "
-                       "FROM tasks WHERE id = ?1",
+    [Q_EVENT_SOURCE] = "SELECT key, url, path, total, bytes, error, wait_reason, wake_at, user_data, "
+                       "metrics, ino, btime, size FROM tasks WHERE id = ?1",
     [Q_EVENT_ADD] = "INSERT INTO events(session, seq, task, generation, type, terminal, time, body) "
                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [Q_EVENT_LIST] = "SELECT seq, task, generation, type, time, deliveries, body FROM events "
-                     "WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+                     "WHERE session = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4",
     [Q_EVENT_BOUND] = "SELECT max(seq) FROM (SELECT seq FROM events WHERE session = ?1 AND seq <= ?2 "
                       "ORDER BY seq LIMIT ?3)",
     [Q_EVENT_OLD] = "SELECT seq, time FROM events WHERE session = 1 ORDER BY seq LIMIT ?1",
+    [Q_EVENT_DELIVER] =
+        "UPDATE events SET deliveries = deliveries + 1 WHERE session = ?1 AND seq > ?2 AND seq <= ?3",
+    [Q_EVENT_NTH] = "SELECT max(seq) FROM (SELECT seq FROM events WHERE session = ?1 AND seq > ?2 "
+                    "AND seq <= ?3 ORDER BY seq LIMIT ?4)",
+    [Q_EVENT_ACK] = "DELETE FROM events WHERE session = ?1 AND seq = ?2",
     [Q_EVENT_DROP] = "DELETE FROM events WHERE session = ?1 AND seq <= ?2",
 
     [Q_SECRET_USED] = "SELECT id FROM tasks WHERE secret = ?1 AND secret > 0",

@@ -8,7 +8,7 @@
  *
  * What the tables hold:
  *
- *     sessions   a name, the number of its last event, the last acknowledged one
+ *     sessions   a name, the number of its last event, up to where all are acknowledged, its holder's incarnation
  *     hosts      an origin, how many tasks it has, and its best queued task (derived, for taking)
  *     tasks      one row a task; AUTOINCREMENT, so that an id is never used twice
  *     sources    the mirrors of a task (its first URL stands in the task)
@@ -140,10 +140,15 @@ static const char journal_v1[] =
     "INSERT INTO sessions(id, name) VALUES(1, 'default');"
     "INSERT INTO settings(name, value) VALUES('tag', lower(hex(randomblob(2))));";
 
+/* Who may acknowledge, and what to run when nobody does; how long a task's parts took. */
+static const char journal_v2[] = "ALTER TABLE sessions ADD COLUMN incarnation INTEGER NOT NULL DEFAULT 0;"
+                                 "ALTER TABLE sessions ADD COLUMN on_event TEXT;"
+                                 "ALTER TABLE tasks ADD COLUMN metrics TEXT;";
+
 static const char secrets_v1[] =
     "CREATE TABLE secrets(number INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL) STRICT;";
 
-static const struct dlm_step journal_steps[] = {{journal_v1}};
+static const struct dlm_step journal_steps[] = {{journal_v1}, {journal_v2}};
 static const struct dlm_step secrets_steps[] = {{secrets_v1}};
 
 _Static_assert(ARRAY_SIZE(journal_steps) == DLM_SCHEMA_VERSION, "a step for each version");

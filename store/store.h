@@ -19,7 +19,7 @@
 #include "store/state.h"
 
 #define DLM_APPLICATION_ID 0x646c6d67 /* "dlmg" */
-#define DLM_SCHEMA_VERSION 1
+#define DLM_SCHEMA_VERSION 2
 
 struct dlm_store;
 
@@ -73,6 +73,7 @@ struct dlm_row {
     int64_t wake_at; /* wall ms, 0 none */
     char *error;     /* JSON object of cli.md, NULL */
     int exit_code;   /* of a failed one */
+    char *metrics;   /* JSON object: how long its parts took; NULL */
     char *digest;    /* "sha-256=hex" that was asked for */
     int priority;
     int on_exists, mask; /* mask: umask of whoever added it */
@@ -139,6 +140,7 @@ struct dlm_move {
     int exit_code;
     const char *path; /* committing: the final path (unique among committing ones of the journal: DLMGR_EEXIST); done: confirmed */
     const struct dlm_ident *ident; /* committing */
+    const char *metrics;           /* JSON object; NULL: as they are */
     int64_t bytes, total;          /* -1: as they are */
     int64_t attempts;              /* -1: as they are */
 };
@@ -230,21 +232,52 @@ int dlm_store_committing(struct dlm_store *s, int64_t after,
 struct dlm_event_row {
     int64_t seq, task, generation, time, deliveries;
     const char *session, *type;
-    bool acked;
+    bool acked, replay; /* replay: it was delivered before */
     const char *body; /* JSON object: path, bytes_total, error, key, user_data ... all that it carries */
 };
 typedef int (*dlm_event_row_fn)(const struct dlm_event_row *ev, void *context);
 int dlm_store_events(struct dlm_store *s, const char *session, int64_t after, int limit,
                      dlm_event_row_fn fn, void *context);
-int dlm_store_session(struct dlm_store *s, const char *name, int64_t *ret_last,
-                      int64_t *ret_acked); /* DLMGR_ENOTFOUND */
 /* DLMGR_EINVAL for the future; the past is 0 without effect. Events of named sessions go when acknowledged; those of `default` stay 30 days. */
 int dlm_store_ack_to(struct dlm_store *s, const char *session, int64_t seq);
+/* One event of a named session, whatever is before it. The same answers. */
+int dlm_store_ack(struct dlm_store *s, const char *session, int64_t seq);
+/* The same as dlm_store_events(), but up to and with `to`, and each event counts one delivery more, also when fn then stops. */
+int dlm_store_deliver(struct dlm_store *s, const char *session, int64_t after, int64_t to,
+                      int limit, dlm_event_row_fn fn, void *context);
 /* Events of `default` older than before; finished tasks older than done_before or beyond the newest done_keep (-1: all stay). At most limit rows a call; *ret_more. */
 int dlm_store_prune(struct dlm_store *s, int64_t events_before, int64_t done_before,
                     int64_t done_keep, int limit, bool *ret_more);
 /* Highest seq of any session that this connection wrote since the last call: cheap check "is there news". */
 int64_t dlm_store_news(struct dlm_store *s);
+
+/* ---- Sessions ------------------------------------------------------------------------------------- */
+
+struct dlm_session_row {
+    const char *name;
+    int64_t last, acked; /* numbers of events: the last one, and up to where all are acknowledged */
+    int64_t oldest;      /* the first that is not acknowledged, 0 none */
+    int64_t incarnation; /* of its holder; 0: nobody held it yet */
+    const char *on_event; /* command to run when events wait and nobody holds it; NULL none */
+    int64_t by_state[DLM_STATES]; /* its tasks */
+};
+typedef int (*dlm_session_row_fn)(const struct dlm_session_row *row, void *context);
+
+int dlm_store_session(struct dlm_store *s, const char *name, int64_t *ret_last,
+                      int64_t *ret_acked); /* DLMGR_ENOTFOUND */
+/* All of it; what the row points to lives only inside fn. DLMGR_ENOTFOUND */
+int dlm_store_session_row(struct dlm_store *s, const char *name, dlm_session_row_fn fn,
+                          void *context);
+/* Names after `after` in their order, at most limit. fn gets rows as above. */
+int dlm_store_sessions(struct dlm_store *s, const char *after, int limit, dlm_session_row_fn fn,
+                       void *context);
+/* A new holder: the session is made when missing, its incarnation goes up by one. */
+int dlm_store_session_hold(struct dlm_store *s, const char *name, int64_t *ret_incarnation);
+int dlm_store_session_incarnation(struct dlm_store *s, const char *name, int64_t *ret);
+/* NULL: none any more. The session is made when missing. */
+int dlm_store_session_set(struct dlm_store *s, const char *name, const char *on_event);
+/* With its events. DLMGR_ESTATE while it has tasks, and for `default`. */
+int dlm_store_session_remove(struct dlm_store *s, const char *name);
 
 /* ---- Settings ------------------------------------------------------------------------------------ */
 
