@@ -85,7 +85,10 @@ static int help(struct cli *cli, const struct command *command)
 
 static int version(struct cli *cli)
 {
+    int oldest, newest = dlmgr_protocol(&oldest);
+
     printf("dlmgr %s\n", dlmgr_version());
+    printf(oldest == newest ? "protocol %d\n" : "protocols %d to %d\n", oldest, newest);
     return cli_finish(cli, EXIT_DONE, true);
 }
 

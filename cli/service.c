@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "daemon/daemon.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,11 +31,19 @@ static int start(struct cli *cli)
     return EXIT_DONE;
 }
 
+/* The owner, whatever protocol it speaks. EITHER does not mind; attaching is tried first since it makes no home. */
+static int open_owner(struct cli *cli, dlmgr **ret_handle, dlmgr_error *error)
+{
+    int r = cli_open(cli, DLMGR_ATTACH, ret_handle, error);
+
+    return r == DLMGR_EPROTO ? cli_open(cli, DLMGR_EITHER, ret_handle, error) : r;
+}
+
 static int stop(struct cli *cli)
 {
     CLOSES dlmgr *handle = NULL;
     dlmgr_error error;
-    int r = cli_open(cli, DLMGR_ATTACH, &handle, &error);
+    int r = open_owner(cli, &handle, &error);
 
     if (r == DLMGR_ENOOWNER) {
         cli_note(cli, "not running");
@@ -57,43 +66,90 @@ static int restart(struct cli *cli)
     return code ? code : start(cli);
 }
 
-static void status_print(struct cli *cli, dlmgr *handle, const dlmgr_counts *counts)
+static const char *range_text(struct cli *cli, int oldest, int newest)
 {
-    char line[256];
+    return oldest == newest ? cli_arena_print(&cli->arena, "protocol %d", newest)
+                            : cli_arena_print(&cli->arena, "protocols %d to %d", oldest, newest);
+}
+
+static void owner_print(struct cli *cli, dlmgr *handle, const dlmgr_owner_info *owner)
+{
+    cli_print(cli, cli_arena_print(&cli->arena, "running, pid %lld, home %s", (long long)owner->pid,
+                                   dlmgr_home(handle)));
+    cli_print(cli, cli_arena_print(&cli->arena, "dlmgr %s, %s", owner->version,
+                                   range_text(cli, owner->protocol_oldest, owner->protocol_newest)));
+}
+
+static void status_print(struct cli *cli, const dlmgr_counts *counts)
+{
+    char line[64];
     int i;
 
-    if (!cli->args.json) {
-        snprintf(line, sizeof(line), "running, pid %lld, home ", (long long)counts->owner_pid);
-        cli_print(cli, cli_arena_print(&cli->arena, "%s%s", line, dlmgr_home(handle)));
-        for (i = 0; dlmgr_state_name(i); i++) {
-            snprintf(line, sizeof(line), "%-10s %lld", dlmgr_state_name(i),
-                     (long long)counts->by_state[i]);
-            cli_print_raw(cli, line);
-        }
-        return;
+    for (i = 0; dlmgr_state_name(i); i++) {
+        snprintf(line, sizeof(line), "%-10s %lld", dlmgr_state_name(i),
+                 (long long)counts->by_state[i]);
+        cli_print_raw(cli, line);
     }
-    printf("{\"v\":1,\"running\":true,\"pid\":%lld,\"tasks\":{", (long long)counts->owner_pid);
-    for (i = 0; dlmgr_state_name(i); i++)
-        printf("%s\"%s\":%lld", i ? "," : "", dlmgr_state_name(i), (long long)counts->by_state[i]);
-    cli_print_raw(cli, "}}");
+}
+
+/* counts NULL: they cannot be asked for. */
+static void status_print_json(struct cli *cli, const dlmgr_owner_info *owner,
+                              const dlmgr_counts *counts)
+{
+    json_t *tasks = counts ? json_object() : NULL, *object;
+    FREES char *line = NULL;
+    int i;
+
+    for (i = 0; tasks && dlmgr_state_name(i); i++)
+        json_object_set_new(tasks, dlmgr_state_name(i), json_integer(counts->by_state[i]));
+    object = json_pack("{si, sb, sI, ss, si, si, so*}", "v", 1, "running", 1, "pid",
+                       (json_int_t)owner->pid, "version", owner->version, "protocol_oldest",
+                       owner->protocol_oldest, "protocol_newest", owner->protocol_newest, "tasks",
+                       tasks);
+    line = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (line)
+        cli_print_raw(cli, line);
+    else
+        cli_fail(cli, EXIT_UNKNOWN, "out of memory");
+}
+
+/* An upgrade is not over while the owner is the old one. */
+static void version_note(struct cli *cli, const dlmgr_owner_info *owner)
+{
+    int order = strverscmp(owner->version, dlmgr_version());
+
+    if (order)
+        cli_note(cli, "the owner runs dlmgr %s, this is %s%s", owner->version, dlmgr_version(),
+                 order < 0 ? ": `dlmgr daemon restart` brings it up to date" : ", an older one");
 }
 
 static int status(struct cli *cli)
 {
     CLOSES dlmgr *handle = NULL;
+    dlmgr_owner_info owner = {.size = sizeof(owner)};
     dlmgr_counts counts = {.size = sizeof(counts)};
     dlmgr_error error;
-    int r = cli_open(cli, DLMGR_ATTACH, &handle, &error);
+    int r = open_owner(cli, &handle, &error), counted;
 
+    r = r ? r : dlmgr_owner(handle, &owner, &error);
     if (r == DLMGR_ENOOWNER) {
         cli_print_raw(cli,
                       cli->args.json ? "{\"v\":1,\"running\":false,\"pid\":null}" : "not running");
         return cli_finish(cli, EXIT_NO_OWNER, true);
     }
-    r = r ? r : dlmgr_count(handle, &counts, &error);
     if (r)
         return cli_fail_error(cli, &error, NULL);
-    status_print(cli, handle, &counts);
+    counted = dlmgr_count(handle, &counts, &error);
+    if (cli->args.json)
+        status_print_json(cli, &owner, counted == 0 ? &counts : NULL);
+    else
+        owner_print(cli, handle, &owner);
+    if (counted != 0)
+        return cli_finish(cli, cli_fail_error(cli, &error, NULL), true);
+    if (!cli->args.json)
+        status_print(cli, &counts);
+    version_note(cli, &owner);
     return cli_finish(cli, EXIT_DONE, true);
 }
 

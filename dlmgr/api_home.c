@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_home.c - looking after a home: doctor, and asking its owner to stop.
+ * api_home.c - looking after a home: doctor, who its owner is, and asking that to stop.
  *
  * An owner has stopped when the lock is free or another process has it, not when it answered: by then it has checkpointed
  * and closed the journal. Asking is harmless, so it is asked again while the lock is held and nobody answers.
  */
 #include "dlmgr/api.h"
 #include "dlmgr/doctor.h"
+#include "dlmgr/hello.h"
 
+#include <stdio.h>
 #include <time.h>
 
 enum { ASK_MS = 5000, LOOK_MS = 20 };
@@ -17,17 +19,24 @@ int dlmgr_doctor(const char *home, int fix, char **ret_json, dlmgr_error *error)
     return dlm_doctor(home, fix, ret_json, error);
 }
 
-static int ask_to_stop(struct dlmgr *h, dlmgr_error *e)
+/* What every owner answers to everybody: no hello, so that its protocol may be any. */
+static int knock(struct dlmgr *h, const char *method, json_t **ret_result, dlmgr_error *e)
 {
-    CLEANUP_JSON json_t *result = NULL;
     struct dlm_client *c;
-    int r = dlm_client_open(h->home, &c, e);
+    int r = dlm_client_knock(h->home, &c, e);
 
     if (r < 0)
         return r;
-    r = dlm_client_call(c, "stop", json_object(), ASK_MS, &result, e);
+    r = dlm_client_call(c, method, json_object(), ASK_MS, ret_result, e);
     dlm_client_close(c);
     return r;
+}
+
+static int ask_to_stop(struct dlmgr *h, dlmgr_error *e)
+{
+    CLEANUP_JSON json_t *result = NULL;
+
+    return knock(h, "stop", &result, e);
 }
 
 /* Those that mean "not now": it is coming, going, or slow. */
@@ -79,4 +88,60 @@ int dlmgr_stopping(dlmgr *handle)
     stopping = handle->engine && dlm_engine_stopping(handle->engine);
     dlm_api_leave(handle);
     return stopping;
+}
+
+/* ---- Who is it --------------------------------------------------------------------------------------------------- */
+
+static int ask_status(struct dlmgr *h, json_t **ret_result, dlmgr_error *e)
+{
+    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
+    int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
+
+    if (h->engine)
+        return dlm_engine_call(h->engine, "status", json_object(), ret_result, e);
+    for (;;) {
+        int r = knock(h, "status", ret_result, e);
+
+        if (unanswered(r))
+            r = dlm_api_nobody(h, e);
+        if (r != DLMGR_ELINK || dlm_clock_mono() >= until)
+            return r;
+        nanosleep(&between, NULL);
+    }
+}
+
+/* The first version did not tell its protocol: it was 1. */
+static void read_status(const json_t *status, dlmgr_owner_info *ret)
+{
+    const char *version = dlm_json_string(status, "version");
+    struct dlm_range theirs = {.oldest = dlm_json_int(status, "protocol_oldest", 1),
+                               .newest = dlm_json_int(status, "protocol_newest", 1)};
+
+    ret->pid = dlm_json_int(status, "pid", 0);
+    ret->started_at = dlm_json_int(status, "started_at", 0);
+    ret->protocol_oldest = (int)theirs.oldest;
+    ret->protocol_newest = (int)theirs.newest;
+    ret->protocol = (int)MAX(dlm_hello_choose(dlm_hello_self().range, theirs), 0);
+    snprintf(ret->version, sizeof(ret->version), "%s", version ? version : "");
+}
+
+int dlmgr_owner(dlmgr *handle, dlmgr_owner_info *ret_owner, dlmgr_error *error)
+{
+    CLEANUP_JSON json_t *status = NULL;
+    dlmgr_owner_info info = DLMGR_INIT(dlmgr_owner_info);
+    int r = dlm_api_struct(&info, sizeof(info), ret_owner, "owner", error);
+    size_t size = info.size;
+
+    if (r == 0)
+        r = dlm_api_enter(handle, error);
+    if (r < 0)
+        return r;
+    r = ask_status(handle, &status, error);
+    dlm_api_leave(handle);
+    if (r < 0)
+        return r;
+    info = (dlmgr_owner_info){.size = size};
+    read_status(status, &info);
+    memcpy(ret_owner, &info, MIN(size, sizeof(info)));
+    return 0;
 }

@@ -59,6 +59,8 @@ static int attach(struct dlmgr *h, dlmgr_error *e)
     for (;;) {
         int r = dlm_api_connect(h, e);
 
+        if (r == DLMGR_EPROTO && h->mode == DLMGR_EITHER)
+            return 0; /* it may be replaced by one that we understand */
         if (r != DLMGR_ENOOWNER && r != DLMGR_ELINK && r != DLMGR_ECLOSED)
             return r;
         if (h->mode == DLMGR_EITHER)

@@ -5,6 +5,7 @@
  * The codes stand in one table, indexed by the negated code, so that a new code without a text is seen at once by
  * test_api_text.
  */
+#include "dlmgr/hello.h"
 #include "store/state.h"
 
 static const char *const code_texts[] = {
@@ -32,6 +33,13 @@ static const char *const code_texts[] = {
 const char *dlmgr_version(void)
 {
     return DLMGR_VERSION;
+}
+
+int dlmgr_protocol(int *ret_oldest)
+{
+    if (ret_oldest)
+        *ret_oldest = DLM_PROTOCOL_OLDEST;
+    return DLM_PROTOCOL_NEWEST;
 }
 
 const char *dlmgr_strerror(int code)

@@ -6,6 +6,7 @@
  * answer to a call that was given up, which is dropped: ids tell.
  */
 #include "dlmgr/client.h"
+#include "dlmgr/hello.h"
 #include "dlmgr/rpc.h"
 
 #include <poll.h>
@@ -254,22 +255,17 @@ static int connect_to(const struct dlm_home *home, dlmgr_error *e)
 
 static int say_hello(struct dlm_client *c, dlmgr_error *e)
 {
-    CLEANUP_JSON json_t *answer = NULL;
-    int r = dlm_client_call(c, "hello", json_pack("{s:i}", "protocol", DLM_RPC_PROTOCOL), HELLO_MS,
-                            &answer, e);
-    int64_t theirs = dlm_json_int(answer, "protocol", 0);
+    CLEANUP_JSON json_t *answer = NULL, *ask = dlm_hello_ask();
+    int r = ask ? dlm_client_call(c, "hello", TAKE_PTR(ask), HELLO_MS, &answer, e)
+                : dlm_no_memory(e);
 
     if (r < 0)
         return r == DLMGR_ETIMEDOUT ? gone(e, "does not answer") : r;
-    if (theirs == DLM_RPC_PROTOCOL)
-        return 0;
-    return dlm_fail(e, DLMGR_EPROTO,
-                    "the owner speaks protocol %lld and this program %d: upgrade %s",
-                    (long long)theirs, DLM_RPC_PROTOCOL,
-                    theirs < DLM_RPC_PROTOCOL ? "and restart the owner" : "this program");
+    return MIN(dlm_hello_read(answer, e), 0);
 }
 
-int dlm_client_open(const struct dlm_home *home, struct dlm_client **ret, dlmgr_error *e)
+static int open_client(const struct dlm_home *home, bool hello, struct dlm_client **ret,
+                       dlmgr_error *e)
 {
     struct dlm_client *c = dlm_alloc(sizeof(*c));
     int r;
@@ -277,13 +273,23 @@ int dlm_client_open(const struct dlm_home *home, struct dlm_client **ret, dlmgr_
     if (!c)
         return dlm_no_memory(e);
     c->fd = connect_to(home, e);
-    r = c->fd < 0 ? c->fd : say_hello(c, e);
+    r = c->fd < 0 ? c->fd : hello ? say_hello(c, e) : 0;
     if (r < 0) {
         dlm_client_close(c);
         return r;
     }
     *ret = c;
     return 0;
+}
+
+int dlm_client_open(const struct dlm_home *home, struct dlm_client **ret, dlmgr_error *e)
+{
+    return open_client(home, true, ret, e);
+}
+
+int dlm_client_knock(const struct dlm_home *home, struct dlm_client **ret, dlmgr_error *e)
+{
+    return open_client(home, false, ret, e);
 }
 
 struct dlm_client *dlm_client_close(struct dlm_client *c)

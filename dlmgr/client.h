@@ -11,8 +11,10 @@
 
 struct dlm_client;
 
-/* DLMGR_ENOOWNER: no socket or nobody listens. Says hello and checks the protocol number (DLMGR_EPROTO). */
+/* DLMGR_ENOOWNER: no socket or nobody listens. Says hello; DLMGR_EPROTO when the two speak no common protocol. */
 int dlm_client_open(const struct dlm_home *home, struct dlm_client **ret, dlmgr_error *e);
+/* Without a hello, for what means the same in every protocol: `status` and `stop`. */
+int dlm_client_knock(const struct dlm_home *home, struct dlm_client **ret, dlmgr_error *e);
 struct dlm_client *dlm_client_close(struct dlm_client *c);
 /* params is stolen. timeout_ms -1: none. DLMGR_ELINK when the owner goes away: it is not known whether the call took effect. */
 int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, int64_t timeout_ms,

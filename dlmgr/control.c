@@ -7,6 +7,7 @@
  * way, further lines gather and leave together, and any number of news become one.
  */
 #include "dlmgr/control.h"
+#include "dlmgr/hello.h"
 #include "dlmgr/rpc.h"
 
 #include <fcntl.h>
@@ -202,20 +203,11 @@ static void on_reply(void *context, int code, json_t *result, const dlmgr_error 
 
 static void hello(struct conn *c, const struct dlm_rpc_request *q)
 {
-    int64_t theirs = dlm_json_int(q->params, "protocol", 0);
     CLEANUP_JSON json_t *result = NULL;
     dlmgr_error e = {0};
+    int r = dlm_hello_answer(q->params, &result, &e);
 
-    if (theirs != DLM_RPC_PROTOCOL) {
-        dlm_fail(&e, DLMGR_EPROTO,
-                 "the owner (dlmgr %s) speaks protocol %d, this program %lld: upgrade %s",
-                 dlmgr_version(), DLM_RPC_PROTOCOL, (long long)theirs,
-                 theirs < DLM_RPC_PROTOCOL ? "this program" : "and restart the owner");
-        return say(c, dlm_rpc_error(q->id, DLMGR_EPROTO, e.text, &e));
-    }
-    result = json_pack("{s:i, s:s, s:i}", "protocol", DLM_RPC_PROTOCOL, "version", dlmgr_version(),
-                       "pid", (int)getpid());
-    say(c, result ? dlm_rpc_result(q->id, result) : NULL);
+    say(c, r < 0 ? dlm_rpc_error(q->id, r, e.text, &e) : dlm_rpc_result(q->id, result));
 }
 
 static void subscribe(struct conn *c, const struct dlm_rpc_request *q)

@@ -43,10 +43,15 @@ extern "C" {
 
 /* ---- Version ------------------------------------------------------------------------------- */
 
+#ifndef DLMGR_VERSION /* a packager may add to it */
 #define DLMGR_VERSION "0.1.0"
+#endif
 
 /* The version of the library that runs, such as "0.1.0"; static storage. Any thread. */
 DLMGR_API const char *dlmgr_version(void);
+
+/* The newest protocol of control.sock that this library speaks; *ret_oldest (may be NULL) is the oldest. Any thread. */
+DLMGR_API int dlmgr_protocol(int *ret_oldest);
 
 /* ---- Errors -------------------------------------------------------------------------------- */
 
@@ -146,6 +151,7 @@ typedef struct dlmgr_options {
  *
  * A handle opened EITHER looks anew at each call who owns the home now. While an owner comes or goes a call takes up to 6 s, then it
  * is DLMGR_ELINK. When the owner goes while a change is under way, nobody knows whether it took effect: DLMGR_ELINK as well.
+ * An owner that speaks no protocol of ours fails the opening when attaching, and each call of a handle opened EITHER, with DLMGR_EPROTO.
  */
 DLMGR_API int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle,
                          dlmgr_error *error);
@@ -439,7 +445,22 @@ DLMGR_API int dlmgr_run(dlmgr *handle, dlmgr_error *error);
  */
 DLMGR_API int dlmgr_doctor(const char *home, int fix, char **ret_json, dlmgr_error *error);
 
-/* Ask the owner to stop: it checkpoints and closes. Returns when it has gone, or DLMGR_ETIMEDOUT after timeout_ms. */
+/* Who owns the home: another process, or the engine of the handle itself. */
+typedef struct dlmgr_owner_info {
+    size_t size;
+    int64_t pid, started_at;
+    int protocol_oldest, protocol_newest; /* what it speaks */
+    int protocol;                         /* what we and it speak; 0: we have none in common */
+    char version[64];                     /* of its library */
+} dlmgr_owner_info;
+
+/* Answered also by an owner that speaks no protocol of ours. DLMGR_ENOOWNER when there is none. */
+DLMGR_API int dlmgr_owner(dlmgr *handle, dlmgr_owner_info *ret_owner, dlmgr_error *error);
+
+/*
+ * Ask the owner to stop: it checkpoints and closes. Returns when it has gone, or DLMGR_ETIMEDOUT after timeout_ms. Understood also by an
+ * owner that speaks no protocol of ours.
+ */
 DLMGR_API int dlmgr_stop_owner(dlmgr *handle, int64_t timeout_ms, dlmgr_error *error);
 
 /* 1 while an owner was asked to stop (dlmgr_stop_owner from elsewhere): the embedding program should close the handle. */

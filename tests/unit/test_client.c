@@ -223,9 +223,10 @@ static void test_client_hello_by_rows(void)
         const char *text;
     } rows[] = {
         {"{\"id\":1,\"result\":{\"protocol\":2}}\n", false, DLMGR_EPROTO, "upgrade this program"},
-        {"{\"id\":1,\"result\":{\"protocol\":0}}\n", false, DLMGR_EPROTO,
-         "upgrade and restart the owner"},
-        {"{\"id\":1,\"result\":{}}\n", false, DLMGR_EPROTO, "upgrade and restart the owner"},
+        {"{\"id\":1,\"result\":{\"protocol\":0}}\n", false, DLMGR_EPROTO, "upgrade the owner"},
+        {"{\"id\":1,\"result\":{}}\n", false, DLMGR_EPROTO, "upgrade the owner"},
+        {"{\"id\":1,\"error\":{\"code\":-13,\"message\":\"you are old\"}}\n", false, DLMGR_EPROTO,
+         "you are old"},
         {"{\"id\":1,\"error\":{\"code\":-32601,\"message\":\"what?\"}}\n", false, DLMGR_EPROTO,
          "what?"},
         {"{\"id\":null,\"error\":{\"code\":-32700,\"message\":\"eh?\"}}\n", false, DLMGR_EPROTO,

@@ -149,6 +149,10 @@ static void test_control_refuses_by_rows(void)
         {"{'jsonrpc':'2.0','id':5,'method':'hello'}\n", DLMGR_EPROTO, 5},
         {"{'jsonrpc':'2.0','id':5,'method':'hello','params':{'protocol':'1'}}\n", DLMGR_EPROTO, 5},
         {"{'jsonrpc':'2.0','id':5,'method':'hello','params':{'protocol':1}}\r\n", 0, 5},
+        {"{'jsonrpc':'2.0','id':5,'method':'hello','params':{'protocol':1,'protocol_newest':99}}\n",
+         0, 5},
+        {"{'jsonrpc':'2.0','id':5,'method':'hello','params':{'protocol':98,'protocol_newest':99}}\n",
+         DLMGR_EPROTO, 5},
     };
     struct door *d = door_open();
     struct raw r = raw_open(door_home_of(d));
