@@ -42,6 +42,7 @@ static const struct {
     [-DLMGR_ECLOSED] = {EXIT_UNKNOWN, "ECLOSED"},
     [-DLMGR_ELIMIT] = {EXIT_USAGE, "ELIMIT"},
     [-DLMGR_ECONFIG] = {EXIT_CONFIG, "ECONFIG"},
+    [-DLMGR_ELOST] = {EXIT_IN_USE, "ELOST"},
 };
 
 static const char *const classes[] = {

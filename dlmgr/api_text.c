@@ -28,6 +28,7 @@ static const char *const code_texts[] = {
     [-DLMGR_ECLOSED] = "the handle is being closed",
     [-DLMGR_ELIMIT] = "over a limit",
     [-DLMGR_ECONFIG] = "wrong settings file",
+    [-DLMGR_ELOST] = "the session has another holder",
 };
 
 const char *dlmgr_version(void)

@@ -28,12 +28,13 @@
 
 struct conn {
     struct dlm_control *door;
+    struct dlm_peer peer;
     uv_pipe_t pipe;
     uv_write_t write;
     struct dlm_buf in, out, sending;
     size_t used, scanned; /* of in: handled; known to hold no newline */
     int owed;
-    bool writing, reading, busy, subscribed, news, last, closing,
+    bool writing, reading, busy, subscribed, news, is_peer, last, closing,
         closed; /* last: close once all is sent */
     struct conn *next;
 };
@@ -112,6 +113,8 @@ static void conn_close(struct conn *c)
     if (c->closing)
         return;
     c->closing = true;
+    if (c->is_peer)
+        c->door->host->peer_gone(c->door->host->context, &c->peer);
     uv_close((uv_handle_t *)&c->pipe, on_conn_closed);
 }
 
@@ -218,6 +221,12 @@ static void subscribe(struct conn *c, const struct dlm_rpc_request *q)
     say(c, result ? dlm_rpc_result(q->id, result) : NULL);
 }
 
+/* Only the connection that holds a session can let it go. */
+static bool about_peer(const char *method)
+{
+    return !strcmp(method, "session_hold") || !strcmp(method, "session_release");
+}
+
 static void ask_host(struct conn *c, const struct dlm_rpc_request *q)
 {
     const struct dlm_control_host *host = c->door->host;
@@ -232,8 +241,11 @@ static void ask_host(struct conn *c, const struct dlm_rpc_request *q)
     owed->conn = c;
     owed->id = json_incref(q->id);
     c->owed++;
-    host->request(host->context, method->name, q->params ? json_incref(q->params) : NULL, on_reply,
-                  owed);
+    c->is_peer |= about_peer(method->name);
+    if (about_peer(method->name))
+        host->peer(host->context, &c->peer, method->name, json_incref(q->params), on_reply, owed);
+    else
+        host->request(host->context, method->name, json_incref(q->params), on_reply, owed);
 }
 
 static void handle_line(struct conn *c, const char *line, size_t len)
@@ -341,7 +353,7 @@ static void conn_read(struct conn *c)
 
 /* ---- Coming in ----------------------------------------------------------------------------------------------- */
 
-static bool is_allowed(const struct conn *c)
+static bool is_allowed(struct conn *c)
 {
     struct ucred peer;
     socklen_t len = sizeof(peer);
@@ -350,6 +362,7 @@ static bool is_allowed(const struct conn *c)
     if (uv_fileno((const uv_handle_t *)&c->pipe, &fd) != 0 ||
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
         return false;
+    c->peer.pid = peer.pid;
     return peer.uid == 0 || peer.uid == c->door->home_uid;
 }
 

@@ -24,6 +24,10 @@ struct dlm_control_host {
     /* params is stolen; may be NULL. The reply may come before this returns, and comes exactly once. */
     void (*request)(void *context, const char *method, json_t *params, dlm_reply_fn reply,
                     void *reply_context);
+    /* The same for session_hold and session_release, which are about who asks. peer lives until peer_gone. */
+    void (*peer)(void *context, const struct dlm_peer *peer, const char *method, json_t *params,
+                 dlm_reply_fn reply, void *reply_context);
+    void (*peer_gone)(void *context, const struct dlm_peer *peer); /* only when peer() was called */
     void *context;
 };
 
@@ -31,7 +35,7 @@ struct dlm_control_host {
 int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **ret, dlmgr_error *e);
 /* Stop accepting, unlink the socket, flush what is written already, close all connections; `closed` runs when libuv has let go of them and no reply is owed; then it is freed. */
 void dlm_control_stop(struct dlm_control *c, void (*closed)(void *context), void *context);
-/* Durable events were committed: tell the connections that subscribed (method `subscribe`: a notification {"method":"news"} a time). */
+/* There is something to look at: tell the connections that subscribed (method `subscribe`: a notification {"method":"news"} a time). */
 void dlm_control_news(struct dlm_control *c);
 
 #endif

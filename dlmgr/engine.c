@@ -22,6 +22,7 @@
 /* ---- Calls from other threads ------------------------------------------------------------------------ */
 
 struct dlm_call {
+    const struct dlm_peer *peer; /* NULL: it does not matter who asks */
     const char *method;
     json_t *params, *result;
     int code;
@@ -49,7 +50,17 @@ static void on_answer(void *context, int code, json_t *result, const dlmgr_error
 int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result,
                     dlmgr_error *error)
 {
-    struct dlm_call call = {.method = method, .params = params, .error = error, .engine = e};
+    return dlm_engine_call_as(e, NULL, method, params, ret_result, error);
+}
+
+int dlm_engine_call_as(struct dlm_engine *e, const struct dlm_peer *peer, const char *method,
+                       json_t *params, json_t **ret_result, dlmgr_error *error)
+{
+    struct dlm_call call = {.peer = peer,
+                            .method = method,
+                            .params = params,
+                            .error = error,
+                            .engine = e};
 
     pthread_mutex_lock(&e->lock);
     if (e->stop) {
@@ -80,6 +91,7 @@ static void close_rest(struct dlm_engine *e)
     dlm_store_close(TAKE_PTR(e->reader)); /* first, so that the writer's close empties the WAL */
     dlm_journal_stop(e->journal, CLOSE_JOURNAL_MS);
     dlm_engine_serve_free(e);
+    dlm_engine_holdings_free(e);
     dlm_sched_stop(&e->sched);
     dlm_transfers_stop(&e->sched.tasks.transfers);
     dlm_fetch_stop(e->fetch);
@@ -135,15 +147,17 @@ static void on_async(uv_async_t *async)
         struct dlm_call *call = calls;
 
         calls = call->next; /* the caller's stack is gone once it is answered */
-        dlm_engine_serve(e, call->method, call->params, on_answer, call);
+        if (call->peer)
+            dlm_engine_peer(e, call->peer, call->method, call->params, on_answer, call);
+        else
+            dlm_engine_serve(e, call->method, call->params, on_answer, call);
     }
     if (stop && !e->closing)
         begin_closing(e);
 }
 
-static void on_news(void *context)
+void dlm_engine_tell(struct dlm_engine *e)
 {
-    struct dlm_engine *e = context;
     uint64_t one = 1;
 
     /* A full counter is readable already. */
@@ -151,7 +165,12 @@ static void on_news(void *context)
         dlm_log(&e->log, DLMGR_LOG_ERROR, "cannot announce events: %s", strerror(errno));
     if (e->control)
         dlm_control_news(e->control);
-    dlm_engine_wait_look(e);
+}
+
+static void on_news(void *context)
+{
+    dlm_engine_tell(context);
+    dlm_engine_wait_look(context);
 }
 
 static void *engine_main(void *arg)
@@ -197,9 +216,22 @@ static void serve_door(void *context, const char *method, json_t *params, dlm_re
     dlm_engine_serve(context, method, params, reply, reply_context);
 }
 
+/* Whoever draws their progress is to know that tasks began. */
 static void after_take(void *context)
 {
     dlm_engine_serve_deferred(context);
+    dlm_engine_tell(context);
+}
+
+static void serve_peer(void *context, const struct dlm_peer *peer, const char *method,
+                       json_t *params, dlm_reply_fn reply, void *reply_context)
+{
+    dlm_engine_peer(context, peer, method, params, reply, reply_context);
+}
+
+static void peer_gone(void *context, const struct dlm_peer *peer)
+{
+    dlm_engine_peer_gone(context, peer);
 }
 
 static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_error *error)
@@ -239,6 +271,8 @@ static int open_door(struct dlm_engine *e, dlmgr_error *error)
                                                 .home = e->home,
                                                 .log = &e->log,
                                                 .request = serve_door,
+                                                .peer = serve_peer,
+                                                .peer_gone = peer_gone,
                                                 .context = e};
     return dlm_control_start(&e->control_host, &e->control, error);
 }

@@ -30,7 +30,11 @@ void dlm_engine_stop(struct dlm_engine *e);
 int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result,
                     dlmgr_error *error);
 
-/* An eventfd that is written when durable events were committed; for dlmgr_fd(). Owned by the engine. */
+/* The same for session_hold and session_release, which are about who asks. */
+int dlm_engine_call_as(struct dlm_engine *e, const struct dlm_peer *peer, const char *method,
+                       json_t *params, json_t **ret_result, dlmgr_error *error);
+
+/* An eventfd that is written when there is something to look at: durable events, tasks that began or were changed, other holders; for dlmgr_fd(). Owned by the engine. */
 int dlm_engine_news_fd(struct dlm_engine *e);
 /* A client asked the owner to stop. Any thread. */
 bool dlm_engine_stopping(struct dlm_engine *e);

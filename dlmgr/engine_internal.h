@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine_internal.h - what the files of the engine share: engine.c (life), engine_request.c (methods), engine_wait.c (who waits).
+ * engine_internal.h - what the files of the engine share: engine.c (life), engine_request.c (methods), engine_wait.c (who
+ * waits), engine_session.c (who holds a session).
  */
 #ifndef DLM_ENGINE_INTERNAL_H
 #define DLM_ENGINE_INTERNAL_H
@@ -14,6 +15,7 @@
 
 struct dlm_serving; /* a request at work */
 struct dlm_waiter;  /* somebody who waits for tasks to end */
+struct dlm_holding; /* a session with a holder */
 
 struct dlm_engine {
     struct dlm_home *home;
@@ -44,6 +46,7 @@ struct dlm_engine {
     int64_t closing_until;
     struct dlm_serving *serving; /* all that are at work */
     struct dlm_waiter *waiters;
+    struct dlm_holding *holdings;
     bool wait_dirty;     /* something may have ended since the last look */
     int64_t wait_looked; /* mono ms */
     int64_t started_at;
@@ -59,6 +62,16 @@ void dlm_engine_serve_free(struct dlm_engine *e); /* what never came back; the t
 /* On a worker: run a reading method on the reading connection. */
 int dlm_engine_read(struct dlm_engine *e, const struct dlm_method *method, const json_t *params,
                     json_t **ret_result, dlmgr_error *error);
+
+/* All who listen are to look. */
+void dlm_engine_tell(struct dlm_engine *e);
+
+/* session_hold and session_release, of a peer; params is stolen. A peer that goes holds nothing any more. */
+void dlm_engine_peer(struct dlm_engine *e, const struct dlm_peer *peer, const char *method,
+                     json_t *params, dlm_reply_fn reply, void *context);
+void dlm_engine_peer_gone(struct dlm_engine *e, const struct dlm_peer *peer);
+int dlm_engine_holder(struct dlm_engine *e, const char *session); /* its pid; 0: nobody */
+void dlm_engine_holdings_free(struct dlm_engine *e);
 
 /* The method `wait`: answered when the tasks have ended, or at its time limit. */
 void dlm_engine_wait(struct dlm_engine *e, json_t *params, dlm_reply_fn reply, void *context);

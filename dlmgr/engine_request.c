@@ -87,6 +87,14 @@ static void overlay(struct dlm_engine *e, json_t *task)
     json_object_set_new(task, "connections", json_integer(t->n_connected));
 }
 
+static void overlay_holder(struct dlm_engine *e, json_t *session)
+{
+    int pid = dlm_engine_holder(e, dlm_json_string(session, "name"));
+
+    if (pid)
+        json_object_set_new(session, "holder", json_integer(pid));
+}
+
 static bool is_at_work(const json_t *task)
 {
     const char *state = dlm_json_string(task, "state");
@@ -105,6 +113,10 @@ static void overlay_all(struct dlm_engine *e, json_t *result)
     json_array_foreach (tasks, i, task)
         if (is_at_work(task))
             overlay(e, task);
+    json_array_foreach (json_object_get(result, "sessions"), i, task)
+        overlay_holder(e, task);
+    if (json_object_get(result, "on_event"))
+        overlay_holder(e, result);
     if (json_object_get(result, "owner_pid")) {
         json_object_set_new(result, "owner_pid", json_integer(getpid()));
         json_object_set_new(result, "first_failure", json_integer(e->sched.first_failure));
@@ -208,6 +220,7 @@ static void on_written(struct dlm_op *op)
         e->sched.more = true;
         dlm_sched_wake(&e->sched);
         dlm_engine_wait_look(e);
+        dlm_engine_tell(e); /* not all that changes a task is an event */
     }
     if (q->code >= 0 && json_object_get(q->result, "parts")) {
         q->job = (struct dlm_job){.work = unlink_work, .done = on_unlinked};

@@ -54,6 +54,8 @@ typedef int dlm_work_fn(struct dlm_store *s, const json_t *params, json_t **ret_
                         dlmgr_error *e);
 dlm_work_fn dlm_work_list, dlm_work_show, dlm_work_events, dlm_work_count, dlm_work_find;
 dlm_work_fn dlm_work_add, dlm_work_act, dlm_work_set, dlm_work_ack_to;
+dlm_work_fn dlm_work_session, dlm_work_sessions, dlm_work_session_set, dlm_work_session_remove;
+dlm_work_fn dlm_work_session_hold, dlm_work_deliver, dlm_work_ack;
 
 /* Does `set` with these parameters change what a running transfer does, so that it begins anew? */
 bool dlm_set_restarts(const json_t *params);

@@ -3,7 +3,7 @@
  * methods.c - the table of methods, and how their parameters are read: see methods.h.
  *
  * What only an owner can answer stands in the table without a function, so that every door knows its name. The functions
- * stand in methods_read.c, methods_find.c, methods_act.c and methods_set.c.
+ * stand in methods_read.c, methods_find.c, methods_act.c, methods_set.c and methods_session.c.
  *
  * A selector names tasks by id, by state and session, or all of them; what is set must all match. By id it means these very
  * tasks, so an unknown one is an error; otherwise it means whatever matches.
@@ -18,10 +18,18 @@ static const struct dlm_method methods[] = {
     {"events", DLM_METHOD_READ, false, dlm_work_events},
     {"count", DLM_METHOD_READ, false, dlm_work_count},
     {"find", DLM_METHOD_READ, false, dlm_work_find},
+    {"session", DLM_METHOD_READ, false, dlm_work_session},
+    {"sessions", DLM_METHOD_READ, false, dlm_work_sessions},
     {"add", DLM_METHOD_WRITE, true, dlm_work_add},
     {"act", DLM_METHOD_WRITE, true, dlm_work_act},
     {"set", DLM_METHOD_WRITE, true, dlm_work_set},
     {"ack_to", DLM_METHOD_WRITE, false, dlm_work_ack_to},
+    {"session_set", DLM_METHOD_WRITE, false, dlm_work_session_set},
+    {"session_remove", DLM_METHOD_WRITE, false, dlm_work_session_remove},
+    {"session_hold", DLM_METHOD_WRITE, false, dlm_work_session_hold},
+    {"deliver", DLM_METHOD_WRITE, false, dlm_work_deliver},
+    {"ack", DLM_METHOD_WRITE, false, dlm_work_ack},
+    {"session_release", DLM_METHOD_ENGINE, false, NULL},
     {"wait", DLM_METHOD_ENGINE, false, NULL},
     {"stop", DLM_METHOD_ENGINE, false, NULL},
     {"status", DLM_METHOD_ENGINE, false, NULL},

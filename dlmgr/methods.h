@@ -25,10 +25,16 @@ struct dlm_method {
 typedef void (*dlm_reply_fn)(void *context, int code, json_t *result, const dlmgr_error *error);
 
 /*
- * READ: list, show, events, count, find.  WRITE: add, act, set, ack_to.  ENGINE: wait, stop, status, hello.
+ * READ: list, show, events, count, find, session, sessions.  WRITE: add, act, set, ack_to, session_set, session_remove, session_hold,
+ * deliver, ack.  ENGINE: session_release, wait, stop, status, hello.
  * NULL when there is no such method.
  */
 const struct dlm_method *dlm_method_find(const char *name);
+
+/* Who asks, where that matters: a connection of the door, or a handle of the owner's own process. Known by its address. */
+struct dlm_peer {
+    int pid;
+};
 
 /*
  * Must transfers of the tasks that params select (by selector, or by "id", or by "key" and "session") be stopped and checkpointed before work

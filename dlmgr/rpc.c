@@ -142,7 +142,7 @@ int dlm_rpc_error_read(const json_t *error, dlmgr_error *e)
     int64_t code = dlm_json_int(error, "code", 0);
     const json_t *data = json_object_get(error, "data");
     const char *text = dlm_json_string(error, "message"), *path = dlm_json_string(data, "path");
-    bool ours = code <= DLMGR_EINVAL && code >= DLMGR_ECONFIG;
+    bool ours = code <= DLMGR_EINVAL && code >= DLMGR_ELOST;
 
     dlm_fail(e, ours ? (int)code : DLMGR_EPROTO, "%s", text ? text : "the owner gave no reason");
     if (e) {

@@ -79,6 +79,7 @@ enum dlmgr_code {
     DLMGR_ECLOSED = -16, /* the handle is being closed */
     DLMGR_ELIMIT = -17,  /* over a limit; the text names it */
     DLMGR_ECONFIG = -18, /* of programs: a settings file is wrong; the text names file and line */
+    DLMGR_ELOST = -19,   /* the session has another holder by now: what this one does no longer counts */
 };
 
 /* What kind of trouble it was, and so who can do something about it. */
