@@ -38,10 +38,14 @@ int dlm_api_enter(struct dlmgr *h, dlmgr_error *e)
 
 void dlm_api_leave(struct dlmgr *h)
 {
+    bool last;
+
     pthread_mutex_lock(&h->lock);
-    h->inside--;
+    last = --h->inside == 0 && atomic_load(&h->listening.close_later);
     pthread_cond_broadcast(&h->left);
     pthread_mutex_unlock(&h->lock);
+    if (last)
+        dlm_api_destroy(h);
 }
 
 int dlm_api_still(struct dlmgr *h, dlmgr_error *e)

@@ -24,19 +24,16 @@
 enum { DLM_API_OWNER_MS = 6000, DLM_API_BETWEEN_MS = 30, DLM_API_ANSWER_MS = 60000 };
 
 struct dlm_listening {
-    char *session; /* NULL: nobody listens */
-    dlmgr_event_fn fn;
-    void *context;
-    int64_t after;    /* delivered up to here; -1: not begun */
-    int64_t ack;      /* to be acknowledged up to here; 0: nothing */
-    bool kept;        /* one was kept: nothing behind it can be acknowledged */
-    bool at_work;     /* some thread is in dlmgr_process(); under the handle's lock */
-    atomic_bool news; /* there may be events behind `after` */
+    bool at_work;            /* some thread is in dlmgr_process(); under the handle's lock, as is */
+    pthread_t worker;        /* that thread */
+    atomic_bool close_later; /* closed by a callback: when the last one has left */
+    atomic_bool news;        /* there may be something to look at */
     _Atomic int wake; /* rung by ourselves; made, with what follows, by the first dlmgr_fd() */
 
     pthread_mutex_t set; /* for what follows */
     int epoll, timer;
-    struct dlm_client *client; /* subscribed; in the set */
+    struct dlm_client *client;      /* subscribed; in the set; holds the sessions */
+    struct dlmgr_session *sessions; /* open ones, and closed ones that a look may still need */
 };
 
 struct dlmgr {
@@ -87,8 +84,19 @@ bool dlm_api_gone(const struct dlm_client *c);
 
 /* Something was changed here by ourselves: whoever listens is to look. */
 void dlm_api_news(struct dlmgr *h);
+/* Under `set`: have the connection that brings the news, unless the engine is ours. */
+int dlm_api_subscribe(struct dlmgr *h, dlmgr_error *e);
+bool dlm_api_in_callback(struct dlmgr *h);
+/* Free sessions that were closed, once no look is under way. */
+void dlm_api_sweep(struct dlmgr *h);
 void dlm_api_listening_init(struct dlm_listening *l);
-void dlm_api_listening_close(struct dlm_listening *l);
+void dlm_api_listening_close(struct dlmgr *h);
+/* What dlmgr_close() does when nobody is inside any more. */
+void dlm_api_destroy(struct dlmgr *h);
+
+/* A page of events from a method's result, which is stolen. replay: all of them are. holder: that they are given to, or NULL. */
+int dlm_api_events(json_t *result, bool replay, dlmgr_session *holder, dlmgr_event_list **ret,
+                   dlmgr_error *e);
 
 /* "default" for NULL. DLMGR_EINVAL when no session can have that name. */
 int dlm_api_session(const char *given, const char **ret, dlmgr_error *e);

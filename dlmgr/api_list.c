@@ -2,8 +2,8 @@
 /*
  * api_list.c - pages of tasks and of events, as arrays of structs.
  *
- * A page keeps the JSON that it was made from: most strings of its structs stand in there. The bytes of user_data and an
- * event's line of JSON are made for each item and freed with the page; a task's line only when somebody asks.
+ * A page keeps the JSON that it was made from: most strings of its structs stand in there. The bytes of user_data, an event's
+ * path and its line of JSON are made for each item and freed with the page; a task's line only when somebody asks.
  */
 #include "dlmgr/api.h"
 #include "dlmgr/request.h"
@@ -159,48 +159,99 @@ struct dlmgr_event_list {
     dlmgr_event *events;
 };
 
-static int event_read(const json_t *j, dlmgr_event *ev)
+/* A path may be any bytes, so it is no member of the JSON text. */
+static int own_path(const json_t *j, const char **ret)
+{
+    char *path;
+    size_t len;
+    int r = dlm_bytes_from_json(json_object_get(j, "path"), &path, &len);
+
+    if (r == 0)
+        *ret = path;
+    return r;
+}
+
+static bool is_missing(const dlmgr_event *ev)
+{
+    return !strcmp(ev->type, "done") && ev->path && access(ev->path, F_OK) < 0 && errno == ENOENT;
+}
+
+static int event_read(json_t *j, dlmgr_session *holder, dlmgr_event *ev)
 {
     const json_t *error = json_object_get(j, "error");
+    const char *type = dlm_api_text(j, "type");
+    int r;
 
     *ev = (dlmgr_event){
         .seq = dlm_json_int(j, "seq", 0),
         .session = dlm_api_text(j, "session"),
-        .type = dlm_api_text(j, "type"),
+        .type = type ? type : "",
         .task = dlm_json_int(j, "task", 0),
         .generation = dlm_json_int(j, "generation", 0),
         .time = dlm_time_parse(dlm_json_string(j, "time")),
-        .path = dlm_api_text(j, "path"),
+        .replay = dlm_json_true(j, "replay"),
+        .deliveries = dlm_json_int(j, "deliveries", 0),
+        .key = dlm_api_text(j, "key"),
         .bytes_total = dlm_json_int(j, "bytes_total", -1),
         .error_code = (int)dlm_json_int(error, "code", 0),
         .error_text = dlm_api_text(error, "message"),
+        .holder = holder,
+        .more = j,
     };
-    ev->json = dlm_json_dump(j);
-    if (!ev->json)
+    r = own_path(j, &ev->path);
+    if (r == 0)
+        r = own_data(j, &ev->user_data, &ev->user_data_len);
+    if (r < 0)
+        return r;
+    ev->missing = is_missing(ev);
+    if (json_object_set_new(j, "missing", ev->path ? json_boolean(ev->missing) : json_null()))
         return DLMGR_ENOMEM;
-    return own_data(j, &ev->user_data, &ev->user_data_len);
+    ev->json = dlm_json_dump(j);
+    return ev->json ? 0 : DLMGR_ENOMEM;
 }
 
-static int events_read(json_t *result, dlmgr_event_list *list)
+static int events_read(bool replay, dlmgr_session *holder, dlmgr_event_list *list)
 {
-    const json_t *events = json_object_get(result, "events");
+    const json_t *events = json_object_get(list->json, "events");
     int r = 0;
 
-    list->json = result;
     list->events = dlm_alloc(json_array_size(events) * sizeof(*list->events));
     if (!list->events)
         return DLMGR_ENOMEM;
     while (r == 0 && list->n < json_array_size(events)) {
-        r = event_read(json_array_get(events, list->n), &list->events[list->n]);
+        json_t *event = json_array_get(events, list->n);
+
+        if (replay && json_object_set_new(event, "replay", json_true()))
+            return DLMGR_ENOMEM;
+        r = event_read(event, holder, &list->events[list->n]);
         list->n++;
     }
     return r;
 }
 
+int dlm_api_events(json_t *result, bool replay, dlmgr_session *holder, dlmgr_event_list **ret,
+                   dlmgr_error *e)
+{
+    dlmgr_event_list *list = dlm_alloc(sizeof(*list));
+    int r;
+
+    if (!list) {
+        json_decref(result);
+        return dlm_no_memory(e);
+    }
+    list->json = result;
+    r = events_read(replay, holder, list);
+    if (r < 0) {
+        dlmgr_event_list_free(list);
+        return dlm_fail(e, r, "the list of events: %s", dlmgr_strerror(r));
+    }
+    *ret = list;
+    return 0;
+}
+
 int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit,
                  dlmgr_event_list **ret_list, dlmgr_error *error)
 {
-    dlmgr_event_list *list;
     json_t *result;
     int r = dlm_api_session(session, &session, error);
 
@@ -209,20 +260,7 @@ int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit,
                         json_pack("{s:s, s:I, s:i}", "session", session, "after", (json_int_t)after,
                                   "limit", limit ? limit : 1000),
                         &result, error);
-    if (r < 0)
-        return r;
-    list = dlm_alloc(sizeof(*list));
-    if (!list) {
-        json_decref(result);
-        return dlm_no_memory(error);
-    }
-    r = events_read(result, list);
-    if (r < 0) {
-        dlmgr_event_list_free(list);
-        return dlm_fail(error, r, "the list of events: %s", dlmgr_strerror(r));
-    }
-    *ret_list = list;
-    return 0;
+    return r < 0 ? r : dlm_api_events(result, false, NULL, ret_list, error);
 }
 
 size_t dlmgr_event_list_count(const dlmgr_event_list *list)
@@ -241,6 +279,7 @@ dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list)
         return NULL;
     for (size_t i = 0; i < list->n; i++) {
         free_text(list->events[i].user_data);
+        free_text(list->events[i].path);
         free_text(list->events[i].json);
     }
     json_decref(list->json);

@@ -1,29 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_loop.c - events delivered inside the application's own loop: listen, fd, process.
+ * api_loop.c - the application's own loop: fd, process, and whose turn it is.
  *
  * What dlmgr_fd() gives is a set (epoll) of what may bring news:
  *
  *     engine    its event descriptor
- *     client    a connection of its own that subscribed; the other one is for calls
- *     journal   a timer, since nobody tells: look every two seconds whether an owner came or another process changed something
- *     wake      written by ourselves, when there is more than one page or we changed the journal
+ *     client    a connection of its own that subscribed, and holds the sessions; the other one is for calls
+ *     timer     an event that is to come again, progress that is due, and without an owner a look every two seconds whether one came
+ *     wake      written by ourselves, when there is more than one page or we changed something
  *
- * dlmgr_process() first takes the news and then looks, so what comes in between is news again. It delivers at most one page, and
- * acknowledges once, before it returns. An acknowledgement is a number up to which all is done: when one event was kept, nothing
- * behind it is acknowledged any more, and all of that comes again at the next open. An acknowledgement that failed is made good by the next
- * dlmgr_process().
+ * dlmgr_process() first takes the news and then looks at each session, so what comes in between is news again.
  *
- * No lock is held while the application's function runs, so it may call anything but dlmgr_close(). Should a second thread (or that
- * function) call dlmgr_process() meanwhile, it finds nothing to do.
+ * No lock is held while the application's functions run, so they may call anything. Should a second thread (or such a
+ * function) call dlmgr_process() meanwhile, it finds nothing to do. What they close stays in memory until the look has ended.
  */
-#include "dlmgr/api.h"
+#include "dlmgr/api_session.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-enum { PAGE = 1000, LOOK_S = 2 };
+enum { PAGE = 1000, LOOK_MS = 2000 };
 
 /* ---- What brings news ---------------------------------------------------------------------------------------- */
 
@@ -57,38 +54,82 @@ static int watch(struct dlm_listening *l, int fd)
     return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &event);
 }
 
-/* Without a subscription: look from time to time. */
-static void timer_set(struct dlm_listening *l, bool on)
+/* ms from now, 0 at once; -1: never. */
+static void timer_set(struct dlm_listening *l, int64_t ms)
 {
-    const struct itimerspec spec = {.it_interval.tv_sec = on ? LOOK_S : 0,
-                                    .it_value.tv_sec = on ? LOOK_S : 0};
+    struct itimerspec spec = {.it_value.tv_sec = ms / 1000, .it_value.tv_nsec = ms % 1000 * 1000000};
 
+    if (ms == 0)
+        spec.it_value.tv_nsec = 1;
+    if (ms < 0)
+        spec.it_value = (struct timespec){0};
     if (l->timer >= 0)
         timerfd_settime(l->timer, 0, &spec, NULL);
 }
 
+/* Sooner of two times of which -1 is never. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
+static void timer_arm(struct dlmgr *h)
+{
+    struct dlm_listening *l = &h->listening;
+    int64_t due = -1, now = dlm_clock_mono();
+
+    for (const struct dlmgr_session *s = l->sessions; s; s = s->next)
+        due = sooner(due, dlm_session_due(s));
+    if (!h->engine && !l->client)
+        due = sooner(due, now + LOOK_MS);
+    timer_set(l, due < 0 ? -1 : MAX(due - now, 0));
+}
+
+/* ---- The connection -------------------------------------------------------------------------------------- */
+
 static void unsubscribe(struct dlm_listening *l)
 {
     l->client = dlm_client_close(l->client); /* which takes it out of the set */
-    timer_set(l, true);
+    for (struct dlmgr_session *s = l->sessions; s; s = s->next)
+        s->held = false;
 }
 
-static void subscribe(struct dlmgr *h)
+int dlm_api_subscribe(struct dlmgr *h, dlmgr_error *e)
 {
     struct dlm_listening *l = &h->listening;
     CLEANUP_JSON json_t *result = NULL;
+    int r;
 
-    if (h->engine || l->client || !l->session)
-        return;
-    if (dlm_client_open(h->home, &l->client, NULL) < 0 ||
-        dlm_client_call(l->client, "subscribe", json_object(), DLM_API_OWNER_MS, &result, NULL) < 0 ||
-        (l->epoll >= 0 && watch(l, dlm_client_fd(l->client)) < 0)) {
+    if (h->engine || l->client)
+        return 0;
+    r = dlm_client_open(h->home, &l->client, e);
+    if (r == 0)
+        r = dlm_client_call(l->client, "subscribe", json_object(), DLM_API_OWNER_MS, &result, e);
+    if (r == 0 && l->epoll >= 0 && watch(l, dlm_client_fd(l->client)) < 0)
+        r = dlm_fail_errno(e, DLMGR_EIO, NULL, "cannot watch the connection to the owner");
+    if (r < 0)
         unsubscribe(l);
-        return;
-    }
-    timer_set(l, false);
-    l->news = true; /* of before */
+    else
+        atomic_store(&l->news, true); /* of before */
+    return r;
 }
+
+/* Those that the present owner does not know, and those in line. */
+static void hold_all(struct dlmgr *h)
+{
+    for (struct dlmgr_session *s = h->listening.sessions; s; s = s->next) {
+        int r = s->held || s->closed || atomic_load(&s->lost)
+                    ? 0
+                    : dlm_session_hold(s, s->flags & DLMGR_WAIT, NULL);
+
+        if (s->held)
+            atomic_store(&s->look, true);
+        if (r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT)
+            return unsubscribe(&h->listening);
+    }
+}
+
+/* ---- The descriptor -------------------------------------------------------------------------------------- */
 
 static int make_set(struct dlmgr *h)
 {
@@ -108,7 +149,7 @@ static int make_set(struct dlmgr *h)
         return code;
     }
     l->wake = wake;
-    timer_set(l, !h->engine && !l->client);
+    timer_arm(h);
     return 0;
 }
 
@@ -132,11 +173,13 @@ int dlmgr_fd(dlmgr *handle)
 
 void dlm_api_news(struct dlmgr *h)
 {
-    h->listening.news = true;
+    atomic_store(&h->listening.news, true);
     ring(h->listening.wake);
 }
 
-/* Take what was announced; true: look. */
+/* ---- Looking ---------------------------------------------------------------------------------------------- */
+
+/* Take what was announced; true: look at all sessions. */
 static bool take_news(struct dlmgr *h)
 {
     struct dlm_listening *l = &h->listening;
@@ -149,152 +192,156 @@ static bool take_news(struct dlmgr *h)
     else if (l->client)
         r = dlm_client_news(l->client, NULL);
     if (r > 0)
-        l->news = true;
+        atomic_store(&l->news, true);
     if (r < 0)
         unsubscribe(l);
-    subscribe(h);
-    return atomic_exchange(&l->news, false) || (!h->engine && !l->client);
+    if (l->sessions || l->epoll >= 0)
+        dlm_api_subscribe(h, NULL); /* without an owner the timer tries again */
+    return atomic_exchange(&l->news, false);
 }
 
-/* ---- Delivering ------------------------------------------------------------------------------------------------ */
-
-static int acknowledge(struct dlmgr *h, dlmgr_error *e)
+/* The news are for all of them; a session may be added meanwhile, but none goes. */
+static struct dlmgr_session *begin(struct dlmgr *h)
 {
     struct dlm_listening *l = &h->listening;
-    int r = l->ack ? dlmgr_ack_to(h, l->session, l->ack, e) : 0;
+    struct dlmgr_session *first;
+    bool news;
 
-    if (r == 0)
-        l->ack = 0;
-    return r;
-}
-
-static int deliver(struct dlm_listening *l, const dlmgr_event_list *page)
-{
-    const dlmgr_event *event;
-    int n;
-
-    for (n = 0; (event = dlmgr_event_list_at(page, (size_t)n)); n++) {
-        l->kept |= l->fn(event, l->context) != 0;
-        l->after = event->seq;
-        if (!l->kept)
-            l->ack = event->seq;
-    }
-    return n;
-}
-
-/* The number of events delivered, or a negative code. */
-static int look(struct dlmgr *h, dlmgr_error *e)
-{
-    struct dlm_listening *l = &h->listening;
-    dlmgr_event_list *page;
-    int n, r = acknowledge(h, e);
-
-    if (r < 0)
-        return r;
-    r = dlmgr_events(h, l->session, l->after, PAGE, &page, e);
-    if (r == DLMGR_ENOTFOUND)
-        return 0; /* nothing was added to this session yet */
-    if (r < 0)
-        return r;
-    n = deliver(l, page);
-    dlmgr_event_list_free(page);
-    if (n == PAGE)
-        dlm_api_news(h);
-    r = acknowledge(h, e);
-    return r < 0 ? r : n;
-}
-
-/* While an owner comes or goes a call may take seconds, and this is the application's loop: the timer comes again. */
-static int reachable(struct dlmgr *h, dlmgr_error *e)
-{
-    int r = h->engine || h->listening.client ? 0 : dlm_api_nobody(h, e);
-
-    return r == DLMGR_ENOOWNER && h->mode == DLMGR_EITHER ? 0 : r;
+    pthread_mutex_lock(&l->set);
+    news = take_news(h);
+    if (news)
+        hold_all(h);
+    for (struct dlmgr_session *s = l->sessions; s && news; s = s->next)
+        atomic_store(&s->look, true);
+    first = l->sessions;
+    pthread_mutex_unlock(&l->set);
+    return first;
 }
 
 static int process(struct dlmgr *h, dlmgr_error *e)
 {
     struct dlm_listening *l = &h->listening;
-    bool wanted;
-    int r;
+    struct dlmgr_session *s = begin(h);
+    int n = 0, r = 0;
 
+    while (s && r >= 0 && n < PAGE && !atomic_load(&l->close_later)) {
+        r = s->closed ? 0 : dlm_session_look(s, PAGE - n, e);
+        n += MAX(r, 0);
+        pthread_mutex_lock(&l->set);
+        s = s->next;
+        pthread_mutex_unlock(&l->set);
+    }
     pthread_mutex_lock(&l->set);
-    wanted = take_news(h) || l->ack;
-    r = wanted && l->session ? reachable(h, e) : 0;
+    for (s = l->sessions; s; s = s->next)
+        if (atomic_load(&s->look) && s->held && !s->closed)
+            ring(l->wake); /* it was not finished with */
+    timer_arm(h);
     pthread_mutex_unlock(&l->set);
-    if (r == 0 && wanted && l->session)
-        r = look(h, e);
-    if (r < 0)
-        l->news = true;
-    return r == DLMGR_ELINK ? 0 : r;
+    return r < 0 ? r : n;
 }
 
-static bool begin_work(struct dlmgr *h, bool at_work)
+/* ---- Whose turn it is ---------------------------------------------------------------------------------------- */
+
+static bool work_begin(struct dlmgr *h)
 {
-    bool was;
+    bool free_;
 
     pthread_mutex_lock(&h->lock);
-    was = h->listening.at_work;
-    h->listening.at_work = at_work;
+    free_ = !h->listening.at_work;
+    if (free_) {
+        h->listening.at_work = true;
+        h->listening.worker = pthread_self();
+    }
     pthread_mutex_unlock(&h->lock);
-    return !was;
+    return free_;
+}
+
+static void work_end(struct dlmgr *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->listening.at_work = false;
+    pthread_cond_broadcast(&h->left);
+    pthread_mutex_unlock(&h->lock);
+}
+
+bool dlm_api_in_callback(struct dlmgr *h)
+{
+    bool in;
+
+    pthread_mutex_lock(&h->lock);
+    in = h->listening.at_work && pthread_equal(h->listening.worker, pthread_self());
+    pthread_mutex_unlock(&h->lock);
+    return in;
+}
+
+/* Takes the turn, so no look is under way. */
+static void sweep(struct dlmgr *h)
+{
+    struct dlm_listening *l = &h->listening;
+
+    pthread_mutex_lock(&l->set);
+    for (struct dlmgr_session **at = &l->sessions, *s; (s = *at);) {
+        if (!s->closed) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        dlm_session_release(s);
+        dlm_session_free(s);
+    }
+    pthread_mutex_unlock(&l->set);
+}
+
+void dlm_api_sweep(struct dlmgr *h)
+{
+    if (dlm_api_in_callback(h))
+        return; /* when that has returned */
+    while (!work_begin(h)) {
+        pthread_mutex_lock(&h->lock);
+        if (h->listening.at_work)
+            pthread_cond_wait(&h->left, &h->lock);
+        pthread_mutex_unlock(&h->lock);
+    }
+    sweep(h);
+    work_end(h);
 }
 
 int dlmgr_process(dlmgr *handle, dlmgr_error *error)
 {
     int r = dlm_api_enter(handle, error);
+    bool closed;
 
     if (r < 0)
         return r;
-    if (begin_work(handle, true)) {
+    if (work_begin(handle)) {
         r = process(handle, error);
-        begin_work(handle, false);
+        sweep(handle);
+        work_end(handle);
     }
+    closed = atomic_load(&handle->listening.close_later);
     dlm_api_leave(handle);
-    return r;
-}
-
-int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context,
-                 dlmgr_error *error)
-{
-    CLEANUP_FREE char *name = NULL;
-    struct dlm_listening *l;
-    int r = dlm_api_session(session, &session, error);
-
-    if (r == 0)
-        r = dlm_api_enter(handle, error);
-    if (r < 0)
-        return r;
-    name = dlm_strdup(session);
-    if (!name)
-        r = dlm_no_memory(error);
-    if (r == 0 && !fn)
-        r = dlm_fail(error, DLMGR_EINVAL, "fn is NULL");
-    l = &handle->listening;
-    pthread_mutex_lock(&l->set);
-    if (r == 0 && l->session)
-        r = dlm_fail(error, DLMGR_EINVAL, "this handle listens to session %s already", l->session);
-    if (r == 0) {
-        l->session = TAKE_PTR(name);
-        l->fn = fn;
-        l->context = context;
-        dlm_api_news(handle);
-    }
-    pthread_mutex_unlock(&l->set);
-    dlm_api_leave(handle);
-    return r;
+    return closed ? dlm_fail(error, DLMGR_ECLOSED, "a callback closed the handle") : r;
 }
 
 void dlm_api_listening_init(struct dlm_listening *l)
 {
-    *l = (struct dlm_listening){.after = -1, .wake = -1, .epoll = -1, .timer = -1};
+    *l = (struct dlm_listening){.wake = -1, .epoll = -1, .timer = -1};
     pthread_mutex_init(&l->set, NULL);
 }
 
-void dlm_api_listening_close(struct dlm_listening *l)
+void dlm_api_listening_close(struct dlmgr *h)
 {
+    struct dlm_listening *l = &h->listening;
     int wake = l->wake;
 
+    while (l->sessions) {
+        struct dlmgr_session *s = l->sessions;
+
+        l->sessions = s->next;
+        if (h->engine)
+            dlm_session_release(s); /* for a client the end of the connection says it */
+        dlm_session_free(s);
+    }
     l->client = dlm_client_close(l->client);
     close_fd(&l->epoll);
     close_fd(&wake);

@@ -9,7 +9,7 @@
  * fork() the child has neither the threads nor the locks, and the numbers of our descriptors may be those of its own files, so there a
  * handle is only memory.
  */
-#include "dlmgr/api.h"
+#include "dlmgr/api_session.h"
 
 #include <time.h>
 
@@ -150,26 +150,46 @@ static void wait_for_others(struct dlmgr *h)
     pthread_mutex_unlock(&h->lock);
 }
 
+/* In a forked child the numbers of our descriptors may be those of the child's own files by now. */
+static void forget(struct dlmgr *h)
+{
+    for (struct dlmgr_session *s = h->listening.sessions, *next; s; s = next) {
+        next = s->next;
+        dlm_session_free(s);
+    }
+    free(h);
+}
+
+void dlm_api_destroy(struct dlmgr *h)
+{
+    dlm_api_listening_close(h);
+    dlm_engine_stop(h->engine);
+    dlm_client_close(h->waiter);
+    dlm_client_close(h->client);
+    dlm_store_close(h->reader);
+    dlm_home_close(h->home);
+    pthread_cond_destroy(&h->left);
+    pthread_mutex_destroy(&h->turn);
+    pthread_mutex_destroy(&h->lock);
+    free(h);
+}
+
 dlmgr *dlmgr_close(dlmgr *handle)
 {
     struct dlmgr *h = handle;
 
     if (!h)
         return NULL;
-    /* In a forked child the numbers of our descriptors may be those of the child's own files by now. */
-    if (h->pid == getpid()) {
+    if (h->pid != getpid()) {
+        forget(h);
+    } else if (dlm_api_in_callback(h)) {
+        pthread_mutex_lock(&h->lock);
+        h->closing = true;
+        atomic_store(&h->listening.close_later, true);
+        pthread_mutex_unlock(&h->lock);
+    } else {
         wait_for_others(h);
-        dlm_api_listening_close(&h->listening);
-        dlm_engine_stop(h->engine);
-        dlm_client_close(h->waiter);
-        dlm_client_close(h->client);
-        dlm_store_close(h->reader);
-        dlm_home_close(h->home);
-        pthread_cond_destroy(&h->left);
-        pthread_mutex_destroy(&h->turn);
-        pthread_mutex_destroy(&h->lock);
+        dlm_api_destroy(h);
     }
-    free(h->listening.session);
-    free(h);
     return NULL;
 }

@@ -205,6 +205,7 @@ static void hold(struct dlm_engine *e, const struct dlm_peer *peer, json_t *para
     const char *session = dlm_json_string(params, "session");
     struct dlm_holding *h = session ? find_or_make(e, session) : NULL;
     dlmgr_error error = {0};
+    int64_t known;
 
     if (!h) {
         if (session)
@@ -216,6 +217,15 @@ static void hold(struct dlm_engine *e, const struct dlm_peer *peer, json_t *para
     }
     if (!h->peer)
         return claim(e, h, peer, params, reply, context);
+    known = dlm_json_int(params, "incarnation", 0);
+    if (h->peer != peer && known && known == h->incarnation) {
+        h->peer = peer; /* it came back before we saw its old connection end */
+    } else if (h->peer != peer && known) {
+        json_decref(params);
+        dlm_fail(&error, DLMGR_ELOST, "session %.100s was taken over by process %d", h->session,
+                 h->peer->pid);
+        return refuse(reply, context, &error);
+    }
     if (h->peer != peer)
         return hold_busy(e, h, peer, params, reply, context);
     json_decref(params);

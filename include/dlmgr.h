@@ -8,7 +8,7 @@
  * function below works in all three unless its comment says otherwise.
  *
  * You add *tasks*; a task has an id that is never used twice. What happens to tasks is told in
- * *events*, which are as durable as the tasks. Nothing is reported before it is on the disk: when
+ * *events*, which are as durable as the tasks. An app opens its *session* with a delegate, and is told what it missed. Nothing is reported before it is on the disk: when
  * dlmgr_add() returns, the task exists whatever happens next; when you see `done`, the file is whole,
  * verified, synced and at its final name.
  *
@@ -20,7 +20,7 @@
  * the struct can grow without breaking you.
  *
  * Threads. A handle may be used from any thread; calls on one handle take turns. Callbacks run only inside
- * dlmgr_process(), dlmgr_run() or dlmgr_events(), on the thread that called them. The log callback is the
+ * dlmgr_process() and dlmgr_run(), on the thread that called them. The log callback is the
  * exception and says so. After fork() the child's calls answer DLMGR_EFORK.
  *
  * The library changes nothing that belongs to the process: no signals, umask, cwd, locale, environment, stdio.
@@ -79,7 +79,7 @@ enum dlmgr_code {
     DLMGR_ECLOSED = -16, /* the handle is being closed */
     DLMGR_ELIMIT = -17,  /* over a limit; the text names it */
     DLMGR_ECONFIG = -18, /* of programs: a settings file is wrong; the text names file and line */
-    DLMGR_ELOST = -19,   /* the session has another holder by now: what this one does no longer counts */
+    DLMGR_ELOST = -19, /* the session has another holder by now: what this one does no longer counts */
 };
 
 /* What kind of trouble it was, and so who can do something about it. */
@@ -167,7 +167,7 @@ DLMGR_API const char *dlmgr_home(const dlmgr *handle);
 /*
  * Close. An engine checkpoints what runs and stops within 5 s; tasks stay as they are and go on with the next
  * owner. Calls of other threads are waited for, and answer DLMGR_ECLOSED if they wait. Frees the handle; NULL is fine; returns NULL.
- * Not from inside a callback. A forked child closes its parent's handle without touching anything of it.
+ * From inside a callback it closes when dlmgr_process() returns. A forked child closes its parent's handle without touching anything of it.
  */
 DLMGR_API dlmgr *dlmgr_close(dlmgr *handle);
 
@@ -378,6 +378,8 @@ DLMGR_API int dlmgr_count(dlmgr *handle, dlmgr_counts *ret_counts, dlmgr_error *
 
 /* ---- Events -------------------------------------------------------------------------------- */
 
+typedef struct dlmgr_session dlmgr_session;
+
 /* Durable: stored with the change that they tell of, numbered without gaps in their session. */
 typedef struct dlmgr_event {
     int64_t seq;
@@ -385,13 +387,19 @@ typedef struct dlmgr_event {
     const char *type; /* "done", "failed", "cancelled", "restarted", "waiting" */
     int64_t task, generation;
     int64_t time;
-    const char *path; /* of a done one */
+    int replay; /* 1: it happened before this opening of the session, or was delivered before */
+    int64_t deliveries; /* how often holders of the session were given it, this time included */
+    const char *key;    /* the task's client key; NULL none */
+    const char *path;   /* of a done one */
+    int missing;        /* of a done one: 1: no file has that name any more */
     int64_t bytes_total;
     int error_code;
     const char *error_text;
     const void *user_data;
     size_t user_data_len;
-    const char *json; /* all of it as one line */
+    const char *json;      /* all of it as one line */
+    dlmgr_session *holder; /* that it was delivered to; NULL for one that dlmgr_events() gave */
+    const void *more;      /* the library's */
 } dlmgr_event;
 
 typedef struct dlmgr_event_list dlmgr_event_list;
@@ -406,19 +414,111 @@ DLMGR_API dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list);
 /* Acknowledge all events of the session up to and with seq. Durable when it returns. The future is an error, the past is not. */
 DLMGR_API int dlmgr_ack_to(dlmgr *handle, const char *session, int64_t seq, dlmgr_error *error);
 
+/* ---- Sessions ------------------------------------------------------------------------------ */
+
+/*
+ * A session is a name in a home: the app's. Its tasks and events are kept under that name, whatever happens to the app, and opening
+ * it needs nothing from the last run. What an app must know to go on it gets back: of each task the client key and user data.
+ *
+ * The order is always the same: `restored` for each task that has not ended; `event` for each event that was not acknowledged, oldest
+ * first, marked replay; `ready`, once, even when there was nothing; and then what happens from now on.
+ */
+
+/* Bytes of a task; not durable, monotonic within a generation. The last one before `done` tells the file's size. */
+typedef struct dlmgr_progress {
+    int64_t task, generation;
+    int64_t bytes_done, bytes_total; /* total -1: unknown */
+    int64_t speed;                   /* bytes a second */
+    const char *key;                 /* NULL none */
+    const void *user_data;
+    size_t user_data_len;
+} dlmgr_progress;
+
+enum {
+    DLMGR_LATER = 1, /* returned by `event`: it will be acknowledged with dlmgr_ack() */
+    DLMGR_AGAIN = 2, /* returned by `event`: it could not be handled now */
+};
+
+/*
+ * What the app wants to be told. Any may be NULL. All are called inside dlmgr_process() or dlmgr_run() alone, on the thread that
+ * called it, and may call anything, also dlmgr_session_close() and dlmgr_close(). What they are given lives until they return.
+ */
+typedef struct dlmgr_delegate {
+    size_t size;
+    /* A task that has not ended, as it is in the journal. Without this function no list is made. */
+    void (*restored)(dlmgr_session *session, const dlmgr_task *task, void *context);
+    /*
+     * 0 acknowledges: durable before dlmgr_process() returns, and it never comes again. DLMGR_LATER keeps it until dlmgr_ack();
+     * it comes again when the session is opened anew before that. Anything else: it comes again after 1 s, then 2, 4, ... 60.
+     */
+    int (*event)(dlmgr_session *session, const dlmgr_event *event, void *context);
+    void (*progress)(dlmgr_session *session, const dlmgr_progress *progress, void *context);
+    void (*ready)(dlmgr_session *session, void *context);
+    /* Nothing is queued, running, verifying, committing or waiting, and nothing unacknowledged: after `ready`, and each time anew. */
+    void (*drained)(dlmgr_session *session, void *context);
+    /* Another holder has the session; this one gets nothing more, and can only be closed. */
+    void (*lost)(dlmgr_session *session, const dlmgr_error *why, void *context);
+} dlmgr_delegate;
+
+enum dlmgr_session_flags {
+    DLMGR_WAIT =
+        1, /* while another one holds the session, stand in line for it: `restored` and the rest come then */
+    DLMGR_TAKE = 2, /* take it from whoever holds it */
+};
+
+/*
+ * Open the session called name: reverse-DNS like "org.example.app", at most 255 bytes. One holder at a time: DLMGR_EBUSY names the process
+ * that has it. Works where somebody owns the home (this handle or another process), else DLMGR_ENOOWNER; when that owner is
+ * restarted the session goes on by itself where it was. The delegate is copied. *ret_session is yours: dlmgr_session_close(). Any thread.
+ */
+DLMGR_API int dlmgr_session_open(dlmgr *handle, const char *name, unsigned flags,
+                                 const dlmgr_delegate *delegate, void *context,
+                                 dlmgr_session **ret_session, dlmgr_error *error);
+
+/*
+ * Let go of it; its tasks go on, its events stay. Waits for a dlmgr_process() of another thread to return. NULL is fine; returns NULL.
+ * dlmgr_close() closes the sessions of its handle.
+ */
+DLMGR_API dlmgr_session *dlmgr_session_close(dlmgr_session *session);
+
+DLMGR_API const char *dlmgr_session_name(const dlmgr_session *session);
+/* How many holders the session has had, this one included; 0 while it stands in line. */
+DLMGR_API int64_t dlmgr_session_incarnation(dlmgr_session *session);
+
+/*
+ * Acknowledge one event. Durable when it returns. DLMGR_EINVAL for a number that no event has yet, 0 without effect for one that was
+ * acknowledged, DLMGR_ELOST when another one holds the session. Any thread.
+ */
+DLMGR_API int dlmgr_ack(dlmgr_session *session, int64_t seq, dlmgr_error *error);
+
+enum dlmgr_claim_flags {
+    DLMGR_CLAIM_REPLACE = 1, /* a file that has that name is replaced; else it is DLMGR_EEXIST */
+};
+
+/*
+ * Move the file of a done event to name in the directory dirfd, durably, and acknowledge the event: one step that can be repeated
+ * until it succeeds, whatever happened in between. That the file is there already, and ours, is success. To another file system it is copied, synced,
+ * compared and renamed; the original goes after the acknowledgement. Inside `event` only. DLMGR_ELOST: another one holds the session, nothing
+ * was touched. DLMGR_ENOTFOUND: the file is at neither place. DLMGR_ESTATE: what is there now is not what was finished.
+ */
+DLMGR_API int dlmgr_claim_move(const dlmgr_event *event, int dirfd, const char *name,
+                               unsigned flags, dlmgr_error *error);
+
+/* All about a session as one line of JSON, or (name NULL) about all, a line each; dlmgr(1) describes it. *ret_json is yours: free(). Reads. */
+DLMGR_API int dlmgr_session_info(dlmgr *handle, const char *name, char **ret_json,
+                                 dlmgr_error *error);
+
+/*
+ * A command for `sh -c` that the daemon runs when events of the session wait and nobody holds it, so that it can start the app; again with growing
+ * pauses until they are acknowledged. At most 4 KiB; NULL: none. Makes the session when there is none.
+ */
+DLMGR_API int dlmgr_session_set(dlmgr *handle, const char *name, const char *on_event,
+                                dlmgr_error *error);
+
+/* Forget a session that has no tasks, and its events. DLMGR_ESTATE when it has some. */
+DLMGR_API int dlmgr_session_remove(dlmgr *handle, const char *name, dlmgr_error *error);
+
 /* ---- Your own loop ------------------------------------------------------------------------- */
-
-/*
- * Returns 0 to acknowledge the event; anything else keeps it, and it comes again at the next open. An acknowledgement is a number up to
- * which all is done, so what follows a kept event in this handle is delivered but comes again too.
- */
-typedef int (*dlmgr_event_fn)(const dlmgr_event *event, void *context);
-
-/*
- * Deliver the events of a session to fn from now on, starting after the last acknowledged one, inside dlmgr_process(). One session a handle.
- */
-DLMGR_API int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn, void *context,
-                           dlmgr_error *error);
 
 /*
  * A descriptor that becomes readable when dlmgr_process() has something to do, or dlmgr_stopping() became 1. Owned by the handle; only poll it.
@@ -427,8 +527,9 @@ DLMGR_API int dlmgr_listen(dlmgr *handle, const char *session, dlmgr_event_fn fn
 DLMGR_API int dlmgr_fd(dlmgr *handle);
 
 /*
- * Deliver what is there, at most 1,000 events, without blocking on the network, and return. The acknowledgements given commit together before it
- * returns. An app that does not call this for a while loses nothing. Returns the number of events delivered or a negative code.
+ * Deliver what is there to the delegates of the handle's sessions, at most 1,000 tasks and events, without blocking on the network, and return. The
+ * acknowledgements given commit together before it returns. An app that does not call this for a while loses nothing and blocks nobody. Returns the number of
+ * tasks and events delivered or a negative code; DLMGR_ECLOSED when a callback closed the handle, which is gone then.
  */
 DLMGR_API int dlmgr_process(dlmgr *handle, dlmgr_error *error);
 

@@ -31,6 +31,8 @@
 
 extern char **environ;
 
+#define SESSION "org.example.host"
+
 enum { FILES = 6, SIZE = 700000, SIGNALS = 64, FDS = 256 };
 
 /* ---- What belongs to the process ------------------------------------------------------------------------------- */
@@ -171,10 +173,11 @@ static void on_signal(int sig)
         usr1_elsewhere++;
 }
 
-static int on_event(const dlmgr_event *event, void *context)
+static int on_event(dlmgr_session *session, const dlmgr_event *event, void *context)
 {
     struct host *host = context;
 
+    (void)session;
     CHECK_STR(event->type, "done");
     if (++host->heard == FILES && host->forks_ended == host->forked)
         uv_stop(&host->loop);
@@ -284,6 +287,7 @@ static void host_add(struct host *host, const struct fx *fx)
     for (int i = 0; i < FILES; i++) {
         urls[i] = fx_url(fx, "/f/%d.bin?size=%d&seed=%d&rate=1M", i, SIZE, i + 1);
         dlmgr_request_init(&requests[i]);
+        requests[i].session = SESSION;
         requests[i].url = urls[i];
         requests[i].dir = test_dir();
     }
@@ -310,13 +314,16 @@ static void check_files(void)
 static void host_run(struct host *host, const struct fx *fx)
 {
     dlmgr_options options = DLMGR_INIT(dlmgr_options);
+    dlmgr_delegate delegate = DLMGR_INIT(dlmgr_delegate);
+    dlmgr_session *session = NULL;
     dlmgr_error e = {0};
     char home[600];
 
     snprintf(home, sizeof(home), "%s/home", test_dir());
     options.home = home;
     CU_ASSERT_EQUAL_FATAL(dlmgr_open(DLMGR_OWN, &options, &host->dlmgr, &e), 0);
-    CHECK_INT(dlmgr_listen(host->dlmgr, NULL, on_event, host, &e), 0);
+    delegate.event = on_event;
+    CHECK_INT(dlmgr_session_open(host->dlmgr, SESSION, 0, &delegate, host, &session, &e), 0);
     uv_poll_init(&host->loop, &host->events, dlmgr_fd(host->dlmgr));
     uv_poll_start(&host->events, UV_READABLE, on_readable);
     host_add(host, fx);

@@ -658,75 +658,33 @@ static void test_api_events_are_read_and_acknowledged(void)
     dlmgr_close(h);
 }
 
-struct heard {
-    dlmgr *h;
-    int64_t seqs[16], keep;
-    int n;
-};
-
-/* Calls from inside are allowed. */
-static int hear(const dlmgr_event *event, void *context)
+/* A session is held where somebody owns the home, and has a name that no other app has. */
+static void test_api_session_needs_an_owner_and_a_name(void)
 {
-    struct heard *heard = context;
-
-    if (heard->n < 16)
-        heard->seqs[heard->n++] = event->seq;
-    CU_ASSERT(state(heard->h, event->task) >= 0);
-    CHECK_INT(dlmgr_process(heard->h, NULL), 0);
-    return event->seq == heard->keep;
-}
-
-static int readable(dlmgr *h)
-{
-    struct pollfd p = {.fd = dlmgr_fd(h), .events = POLLIN};
-
-    return poll(&p, 1, 0);
-}
-
-static void listen_to(struct heard *heard)
-{
-    heard->h = open_mode(DLMGR_EITHER);
-    CHECK_INT(dlmgr_listen(heard->h, "s", hear, heard, NULL), 0);
-    CHECK_INT(readable(heard->h), 1);
-}
-
-/* What was kept comes again at the next open, and all behind it; what was acknowledged before it does not. */
-static void test_api_process_delivers_and_acknowledges(void)
-{
-    struct heard first = {.keep = 2}, second = {.keep = -1};
-    dlmgr_request r = request("http://a.test/1");
-    int64_t ids[4];
+    static const char *const bad[] = {"",         "app",       ".org",   "org.",
+                                      "org..app", "org app.x", "default"};
+    dlmgr *h = open_mode(DLMGR_EITHER);
+    char longest[300];
+    dlmgr_session *s = NULL;
     dlmgr_error e;
 
-    listen_to(&first);
-    CHECK_INT(dlmgr_process(first.h, &e), 0);
-    r.session = "s";
-    for (int i = 0; i < 4; i++)
-        CHECK_INT(dlmgr_add(first.h, &r, 1, &ids[i], NULL, &e), 0);
-    CHECK_INT(act(first.h, DLMGR_CANCEL, ids, 3, NULL, &e), 0);
-    CHECK_INT(readable(first.h), 1);
-    CHECK_INT(dlmgr_process(first.h, &e), 3);
-    CHECK_INT(first.n, 3);
-    CHECK_INT(first.seqs[2], 3);
-    CHECK_INT(dlmgr_process(first.h, &e), 0);
-    CHECK_INT(readable(first.h), 0);
-    CHECK_INT(dlmgr_listen(first.h, "t", hear, &first, &e), DLMGR_EINVAL);
-    dlmgr_close(first.h);
-
-    listen_to(&second);
-    CHECK_INT(dlmgr_process(second.h, &e), 2);
-    CHECK_INT(second.seqs[0], 2);
-    CHECK_INT(second.seqs[1], 3);
-    CHECK_INT(dlmgr_process(second.h, &e), 0);
-    dlmgr_close(second.h);
-
-    second.n = 0;
-    listen_to(&second);
-    CHECK_INT(act(second.h, DLMGR_CANCEL, &ids[3], 1, NULL, &e), 0);
-    CHECK_INT(dlmgr_process(second.h, &e), 1);
-    CHECK_INT(second.seqs[0], 4);
-    CHECK_INT(dlmgr_listen(second.h, "s", NULL, NULL, &e), DLMGR_EINVAL);
-    dlmgr_close(second.h);
+    CHECK_INT(dlmgr_session_open(h, "org.example.app", 0, NULL, NULL, &s, &e), DLMGR_ENOOWNER);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        test_about("%s", bad[i]);
+        CHECK_INT(dlmgr_session_open(h, bad[i], 0, NULL, NULL, &s, &e), DLMGR_EINVAL);
+    }
+    memset(longest, 'a', 256);
+    longest[3] = '.';
+    longest[256] = '\0';
+    CHECK_INT(dlmgr_session_open(h, longest, 0, NULL, NULL, &s, &e), DLMGR_EINVAL);
+    CU_ASSERT(strstr(e.text, "255") != NULL);
+    longest[255] = '\0';
+    CHECK_INT(dlmgr_session_open(h, longest, 0, NULL, NULL, &s, &e), DLMGR_ENOOWNER);
+    CHECK_INT(dlmgr_session_open(h, "org.example.app", 4, NULL, NULL, &s, &e), DLMGR_EINVAL);
+    CHECK_INT(dlmgr_session_open(h, "org.example.app", 0, NULL, NULL, NULL, &e), DLMGR_EINVAL);
+    CHECK_INT(dlmgr_session_open(NULL, "org.example.app", 0, NULL, NULL, &s, &e), DLMGR_EINVAL);
+    CU_ASSERT_PTR_NULL(s);
+    dlmgr_close(h);
 }
 
 /* ---- fork() and threads -------------------------------------------------------------------------------------------------- */
@@ -856,7 +814,7 @@ static const struct test tests[] = {
     TEST(test_api_add_has_limits),
     TEST(test_api_set_changes_one_task),
     TEST(test_api_events_are_read_and_acknowledged),
-    TEST(test_api_process_delivers_and_acknowledges),
+    TEST(test_api_session_needs_an_owner_and_a_name),
     TEST(test_api_a_forked_child_has_no_handle),
     TEST(test_api_threads_take_turns),
     TEST(test_api_a_held_lock_is_waited_for),
