@@ -7,7 +7,9 @@
  * window is looked at only when nothing in this one moves, which is also how "only paused ones are left" is found out.
  *
  * Never believe a silence: an answer that the owner is gone (ELINK, ENOOWNER) leads to opening the home again. Results come from the
- * journal alone, so whoever finished a task in between, its result is found.
+ * journal alone, so whoever finished a task in between, its result is found. Who may own the home does so only when nobody else did for
+ * two seconds: `daemon restart` needs a moment between the old daemon and the new one, and a get that took its place would hold the
+ * home against the upgrade.
  */
 #include "cli/follow.h"
 
@@ -15,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 500, STORAGE_MS = 60000, OWNER_MS = 6000, GOES_ON = -1 };
+enum { WINDOW = 500, STORAGE_MS = 60000, OWNER_MS = 6000, RESTART_MS = 2000, GOES_ON = -1 };
 
 void cli_follow_init(struct follow *follow, struct cli *cli)
 {
@@ -23,17 +25,42 @@ void cli_follow_init(struct follow *follow, struct cli *cli)
     cli_progress_begin(&follow->progress, cli);
 }
 
-static int attach(struct follow *follow, dlmgr_error *error)
+/*
+ * Attach to the next owner. Until it comes nobody may own the home for free_ms, and whoever holds it may be silent for OWNER_MS:
+ * one closes, the next one opens.
+ */
+static int attach(struct follow *follow, int64_t free_ms, dlmgr_error *error)
 {
-    int64_t until = cli_clock() + OWNER_MS;
-    int r;
+    int64_t silent_until = cli_clock() + OWNER_MS, free_since = -1;
 
     for (;;) {
-        r = cli_open(follow->cli, DLMGR_ATTACH, &follow->handle, error);
-        if ((r != DLMGR_ENOOWNER && r != DLMGR_ELINK) || cli_clock() >= until || cli_interrupted())
+        int r = cli_open(follow->cli, DLMGR_ATTACH, &follow->handle, error);
+        int64_t now = cli_clock();
+
+        if ((r != DLMGR_ENOOWNER && r != DLMGR_ELINK) || cli_interrupted())
             return r;
+        if (r == DLMGR_ELINK) {
+            free_since = -1;
+            if (now >= silent_until)
+                return r;
+        } else {
+            silent_until = now + OWNER_MS;
+            free_since = free_since < 0 ? now : free_since;
+            if (now - free_since >= free_ms)
+                return r;
+        }
         cli_sleep(50);
     }
+}
+
+/* The next owner, or its place. */
+static int work(struct follow *follow, dlmgr_error *error)
+{
+    int r = attach(follow, RESTART_MS, error);
+
+    return r == DLMGR_ENOOWNER && !cli_interrupted()
+               ? cli_open_work(follow->cli, &follow->handle, error)
+               : r;
 }
 
 int cli_follow_open(struct follow *follow)
@@ -42,7 +69,10 @@ int cli_follow_open(struct follow *follow)
     int r = follow->may_own ? cli_open_work(follow->cli, &follow->handle, &error)
                             : cli_open(follow->cli, DLMGR_EITHER, &follow->handle, &error);
 
-    return r ? cli_fail_error(follow->cli, &error, NULL) : 0;
+    if (r)
+        return cli_fail_error(follow->cli, &error, NULL);
+    follow->owned = dlmgr_place_of(follow->handle) != DLMGR_PLACE_JOURNAL;
+    return 0;
 }
 
 bool cli_follow_close(struct follow *follow)
@@ -95,7 +125,7 @@ static int reopen(struct follow *follow, dlmgr_error *error)
     int r;
 
     follow->handle = dlmgr_close(follow->handle);
-    r = follow->may_own ? cli_open_work(follow->cli, &follow->handle, error) : attach(follow, error);
+    r = follow->may_own ? work(follow, error) : attach(follow, OWNER_MS, error);
     if (r == 0 && dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE) {
         cli_progress_clear(&follow->progress);
         cli_note(follow->cli, "the owner of the home went away; going on in its place");
@@ -106,11 +136,9 @@ static int reopen(struct follow *follow, dlmgr_error *error)
 /* 0 to go on, or the exit code after a message. */
 static int trouble(struct follow *follow, int r, dlmgr_error *error)
 {
-    bool idle_wait = !follow->may_own && dlmgr_place_of(follow->handle) == DLMGR_PLACE_JOURNAL;
-
     if (r == 0 || r == DLMGR_ETIMEDOUT)
         return 0;
-    if (owner_gone(r) && !idle_wait) {
+    if (owner_gone(r) && follow->owned) {
         r = reopen(follow, error);
         if (r == 0 || cli_interrupted())
             return 0;

@@ -20,6 +20,7 @@ struct follow {
     dlmgr *handle;
     bool may_own;
     bool forever; /* stay when there is nothing to do (run) */
+    bool owned;   /* there was an owner when this began */
     struct progress progress;
     ended_fn ended;
     void *context;
