@@ -8,7 +8,9 @@
  *
  * The daemon keeps nothing of its starter: not stdout (or id=$(dlmgr add URL) would hang until the daemon ends), not the
  * terminal, not the directory (which could then not be unmounted), not the signal mask. The starter returns at the first line of the
- * pipe. It executes /proc/self/exe: the same program, also when PATH or the file changed meanwhile.
+ * pipe. It executes /proc/self/exe: the same program, also when PATH changed meanwhile. When the file of that was replaced, by an upgrade
+ * while a get ran for hours, it is the file that stands there now: the old one would serve on, and refuse a journal that a newer one had
+ * opened. So each version must understand `daemon run --ready-fd=N` of all before it.
  */
 #include "daemon/daemon.h"
 
@@ -55,11 +57,28 @@ static void signals_default(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static const char self[] = "/proc/self/exe";
+
+/* What stands now where this program was installed; ourselves when that is us, or nothing. */
+static const char *program(char *path, size_t room)
+{
+    static const char deleted[] = " (deleted)";
+    ssize_t n = readlink(self, path, room - 1), kept = n - (ssize_t)strlen(deleted);
+
+    if (kept <= 0)
+        return self;
+    path[n] = '\0';
+    if (strcmp(path + kept, deleted) != 0)
+        return self;
+    path[kept] = '\0';
+    return access(path, X_OK) == 0 ? path : self;
+}
+
 /* In the child's child: become the daemon. Only what is safe after fork, and no way back. */
 static void become(const char *const *words, int ready_fd)
 {
     char *argv[64];
-    char text[96];
+    char text[96], path[4096];
     int null_fd, i;
 
     null_fd = open("/dev/null", O_RDWR);
@@ -73,9 +92,10 @@ static void become(const char *const *words, int ready_fd)
         argv[i] = (char *)(uintptr_t)words[i];
     argv[i] = NULL;
     ready_fd = DAEMON_READY_FD;
-    execv("/proc/self/exe", argv);
+    execv(program(path, sizeof(path)), argv);
+    execv(self, argv); /* it is no program, or went at this moment */
 fail:
-    i = snprintf(text, sizeof(text), "%d cannot execute /proc/self/exe: %s\n", -DLMGR_EIO,
+    i = snprintf(text, sizeof(text), "%d cannot execute %s: %s\n", -DLMGR_EIO, self,
                  strerror(errno));
     if (write(ready_fd, text, (size_t)i) < 0)
         _exit(2); /* the starter sees the end of the pipe instead */
