@@ -124,6 +124,17 @@ static int pragma_int(sqlite3 *db, const char *sql, int32_t *ret)
     return rc;
 }
 
+/* Going back to an older dlmgr: what the newer one wrote is not ours to read. */
+static int refuse_newer(dlmgr_error *e, const char *home, const struct dlm_file *f, int version)
+{
+    char why[160];
+
+    snprintf(why, sizeof(why),
+             "is of version %d, and this dlmgr %s knows up to %d: install the newer dlmgr again; nothing was changed",
+             version, dlmgr_version(), f->version);
+    return refuse(e, DLMGR_EJOURNAL, home, f->name, why);
+}
+
 static int is_ours(const struct dlm_file *f, sqlite3 *db, const char *home, int32_t *ret_version,
                    dlmgr_error *e)
 {
@@ -138,8 +149,7 @@ static int is_ours(const struct dlm_file *f, sqlite3 *db, const char *home, int3
         return refuse(e, DLMGR_EJOURNAL, home, f->name,
                       "belongs to another program; nothing was changed");
     if (version > f->version)
-        return refuse(e, DLMGR_EJOURNAL, home, f->name,
-                      "was written by a newer version of dlmgr; upgrade this one");
+        return refuse_newer(e, home, f, version);
     if (version < 1)
         return refuse(e, DLMGR_EJOURNAL, home, f->name, "has no version; it is not a whole one");
     *ret_version = version;
