@@ -299,18 +299,20 @@ void dlm_engine_serve_deferred(struct dlm_engine *e)
 
 static json_t *status_json(struct dlm_engine *e)
 {
+    struct dlm_range speaks = dlm_hello_self().range;
     int connections = 0;
 
     for (const struct dlm_task *t = e->sched.tasks.head; t; t = t->next)
         connections += t->n_connected;
-    return json_pack("{s:i, s:s, s:i, s:i, s:I, s:I, s:i, s:I, s:I, s:i, s:I, s:b}", "pid",
+    return json_pack("{s:i, s:s, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:i, s:I, s:b}", "pid",
                      (int)getpid(), "version", dlmgr_version(), "protocol_oldest",
-                     DLM_PROTOCOL_OLDEST, "protocol_newest", DLM_PROTOCOL_NEWEST, "started_at",
-                     (json_int_t)e->started_at, "tasks_at_work", (json_int_t)e->sched.tasks.n,
-                     "connections", connections, "started", (json_int_t)e->sched.started, "failed",
-                     (json_int_t)e->sched.failed, "first_failure", e->sched.first_failure,
-                     "commit_longest_us", (json_int_t)dlm_journal_longest(e->journal),
-                     "journal_stuck", (int)dlm_journal_stuck(e->journal));
+                     (json_int_t)speaks.oldest, "protocol_newest", (json_int_t)speaks.newest,
+                     "started_at", (json_int_t)e->started_at, "tasks_at_work",
+                     (json_int_t)e->sched.tasks.n, "connections", connections, "started",
+                     (json_int_t)e->sched.started, "failed", (json_int_t)e->sched.failed,
+                     "first_failure", e->sched.first_failure, "commit_longest_us",
+                     (json_int_t)dlm_journal_longest(e->journal), "journal_stuck",
+                     (int)dlm_journal_stuck(e->journal));
 }
 
 static void serve_status(struct dlm_engine *e, json_t *params, dlm_reply_fn reply, void *context)
