@@ -2,7 +2,7 @@
 #
 # make               build/dlmgr, build/libdlmgr.so.0, build/libdlmgr.a, man pages
 # make demo          see it work      make check [T=name]   prove it      make bench    compare it
-# make crash         every kill point make asan tsan cov    prove more    make lint format
+# make crash, upgrade  kill it, replace it  make asan tsan cov  prove more    make lint format
 # make deps          install the Debian packages that are missing (NODEPS=1: demo and check do not)
 #
 # Sources are found by themselves. A test program is any tests/*/*.c that defines main() or ends in TEST_MAIN().
@@ -51,13 +51,14 @@ MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRC
 TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS)) $(filter-out fixtures/server.c,$(wildcard fixtures/*.c))
 PROGS := $(patsubst tests/%.c,$(B)/%,$(filter tests/%,$(MAINS))) $(patsubst %.c,$(B)/%,$(filter bench/%,$(MAINS)))
 MAN := $(patsubst docs/man/%.scd,$(B)/man/%,$(wildcard docs/man/*.scd))
+OTHERS := $(patsubst %,$(B)/as/%/dlmgr,1.0.0-1-2 2.0.0-2-3 3.0.0-4-5) $(B)/as/1.0.0-1-2/listener
 # What `check` runs: every test_* program and every story. Sanitizers need only those that run our code.
 CODE_TESTS := $(foreach p,$(PROGS),$(if $(filter test_%,$(notdir $p)),$p)) \
 	$(wildcard tests/cli/*.sh tests/cli/engine/*.sh tests/crash/test_*.sh tests/embed/*.sh tests/flow/*.sh)
 TESTS ?= $(CODE_TESTS) $(wildcard tests/lint/*.sh)
 
 all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(B)/dlmgr $(MAN)
-tests: all $(B)/fixture-server $(PROGS)
+tests: all $(B)/fixture-server $(PROGS) $(OTHERS)
 all tests:
 	@:
 
@@ -84,6 +85,18 @@ $(B)/libdlmgr-test.a $(B)/libtest.a:
 $(B)/dlmgr: $(call objs,$(BIN_SRCS)) $(B)/libdlmgr.a
 	$(call say,LD)
 	$(Q)$(LINK) -pie -o $@ $^ $(LIBS)
+# The same as another version that speaks other protocols, VERSION-OLDEST-NEWEST: three objects know these numbers.
+NUMBERED := dlmgr/hello dlmgr/api_text dlmgr/target
+number = $(word $(1),$(subst -, ,$*))
+link-numbered = $(LINK) -pie -fPIC -D_GNU_SOURCE -Iinclude -I. $(CPPFLAGS) $(PKG_CFLAGS) -DDLMGR_VERSION='"$(call number,1)"' \
+	-DDLM_PROTOCOL_OLDEST=$(call number,2) -DDLM_PROTOCOL_NEWEST=$(call number,3) -o $@ $(NUMBERED:=.c) \
+	$(filter-out $(call objs,$(NUMBERED:=.c)),$^) $(LIBS)
+$(B)/as/%/dlmgr: $(call objs,$(BIN_SRCS) $(LIB_SRCS))
+	$(call say,LD)
+	$(Q)$(link-numbered)
+$(B)/as/%/listener: $(B)/obj/tests/embed/listener.o $(call objs,$(LIB_SRCS))
+	$(call say,LD)
+	$(Q)$(link-numbered)
 $(B)/fixture-server: $(call objs,$(wildcard fixtures/*.c))
 	$(call say,LD)
 	$(Q)$(LINK) -pie -o $@ $^ -pthread
@@ -127,6 +140,9 @@ crash:
 	$(with-deps)
 	$(again) tests
 	$(Q)B=$(B) tests/crash/crash.sh
+# Replacing the program under load, ROUNDS times.
+upgrade: tests
+	$(Q)B=$(B) ROUNDS=$(or $(ROUNDS),100) tests/upgrade.sh
 bench:
 	$(call with-deps,aria2)
 	$(again) tests
@@ -169,7 +185,7 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tests deps demo check run-tests crash bench asan tsan cov lint format install uninstall clean
+.PHONY: all tests deps demo check run-tests crash upgrade bench asan tsan cov lint format install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')
