@@ -33,6 +33,9 @@ static int check_options(int mode, const dlmgr_options *o, dlmgr_error *e)
                         (long long)o->limit_rate);
     if (o->keep_done_ms < 0 || o->keep_done_n < 0)
         return dlm_fail(e, DLMGR_EINVAL, "keep_done_ms and keep_done_n: must not be negative");
+    if (o->listen_fd < 0)
+        return dlm_fail(e, DLMGR_EINVAL, "listen_fd %d: must be a descriptor, or 0 for none",
+                        o->listen_fd);
     return 0;
 }
 
@@ -44,6 +47,7 @@ static int own(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)
         .limit_rate = o->limit_rate,
         .keep_done_ms = o->keep_done_ms ? o->keep_done_ms : -1,
         .keep_done_n = o->keep_done_n ? o->keep_done_n : -1,
+        .listen_fd = o->listen_fd,
     };
     int r = dlm_home_lock(h->home, e);
 

@@ -7,23 +7,21 @@
  * way, further lines gather and leave together, and any number of news become one.
  */
 #include "dlmgr/control.h"
+#include "dlmgr/control_socket.h"
 #include "dlmgr/hello.h"
 #include "dlmgr/rpc.h"
 
-#include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#define SOCKET "control.sock"
 #define BACKLOG 128
 #define UNSENT_MAX ((size_t)KIB(256))
 #define OWED_MAX 64
 #define KEPT_MAX ((size_t)KIB(64)) /* what a buffer may keep while it is empty */
 #define FLUSH_MS 1000
 #define NO_MEMORY_MS 100
+#define LOOK_MS 2000 /* a client tries for six seconds */
 #define NEWS "{\"jsonrpc\":\"2.0\",\"method\":\"news\"}\n"
 
 struct conn {
@@ -46,8 +44,11 @@ struct owed {
 
 struct dlm_control {
     const struct dlm_control_host *host;
-    uv_pipe_t listener;
+    struct dlm_socket socket;
+    uv_pipe_t *listener;
     uv_timer_t flush; /* and, before the end, of a connection for which there was no memory */
+    uv_timer_t look;  /* whether the socket's file still stands */
+    bool deaf;        /* it does not, and no other could be made yet */
     uid_t home_uid;
     struct conn *conns;
     bool stopping;
@@ -60,9 +61,8 @@ static void conn_read(struct conn *c);
 
 /* ---- The end of things ---------------------------------------------------------------------------- */
 
-static void on_handle_closed(uv_handle_t *handle)
+static void handle_closed(struct dlm_control *d)
 {
-    struct dlm_control *d = handle->data;
     void (*stopped)(void *) = d->stopped;
     void *context = d->context;
 
@@ -72,15 +72,32 @@ static void on_handle_closed(uv_handle_t *handle)
     stopped(context);
 }
 
-/* The last connection has gone: the listener and the timer go too. */
+static void on_timer_closed(uv_handle_t *timer)
+{
+    handle_closed(timer->data);
+}
+
+static void on_listener_closed(uv_handle_t *listener)
+{
+    struct dlm_control *d = listener->data;
+
+    free(listener);
+    handle_closed(d);
+}
+
+/* Who connects from now on is not ours any more: with a service manager's socket, the next owner's. */
+static void unlisten(struct dlm_control *d)
+{
+    uv_close((uv_handle_t *)TAKE_PTR(d->listener), on_listener_closed);
+}
+
+/* The last connection has gone: the timers go too. */
 static void maybe_stopped(struct dlm_control *d)
 {
     if (!d->stopping || d->conns)
         return;
-    d->listener.data = d->flush.data = d;
-    d->handles = 2;
-    uv_close((uv_handle_t *)&d->listener, on_handle_closed);
-    uv_close((uv_handle_t *)&d->flush, on_handle_closed);
+    uv_close((uv_handle_t *)&d->flush, on_timer_closed);
+    uv_close((uv_handle_t *)&d->look, on_timer_closed);
 }
 
 static void conn_free(struct conn *c)
@@ -381,7 +398,7 @@ static void accept_one(struct dlm_control *d)
     uv_pipe_init(d->host->loop, &c->pipe, 0);
     c->next = d->conns;
     d->conns = c;
-    if (uv_accept((uv_stream_t *)&d->listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) ||
+    if (uv_accept((uv_stream_t *)d->listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) ||
         d->stopping)
         conn_close(c);
     else
@@ -396,81 +413,106 @@ static void on_accept_time(uv_timer_t *timer)
 static void on_connection(uv_stream_t *listener, int status)
 {
     if (status == 0)
-        accept_one(container_of((uv_pipe_t *)listener, struct dlm_control, listener));
+        accept_one(listener->data);
 }
 
 /* ---- Opening and closing ---------------------------------------------------------------------------------------- */
-
-/* We hold the lock, so a socket that stands there is a dead owner's. */
-static int make_room(const struct dlm_home *home, dlmgr_error *e)
-{
-    struct stat st;
-
-    if (fstatat(home->fd, SOCKET, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0
-                               : dlm_fail_errno(e, DLMGR_EHOME, SOCKET,
-                                                "cannot look at `%s/" SOCKET "`", home->path);
-    if (!S_ISSOCK(st.st_mode))
-        return dlm_fail(e, DLMGR_EHOME, "`%s/" SOCKET "` is not a socket: move it away", home->path);
-    if (unlinkat(home->fd, SOCKET, 0) < 0 && errno != ENOENT)
-        return dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot remove the old `%s/" SOCKET "`",
-                              home->path);
-    return 0;
-}
-
-static int bind_socket(const struct dlm_home *home, dlmgr_error *e)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    int r = make_room(home, e);
-
-    if (r < 0)
-        return r;
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" SOCKET, home->fd);
-    /* Nobody can connect before listen(), so the mode is right in time, whatever the umask. */
-    if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-        fchmodat(home->fd, SOCKET, 0600, 0) < 0)
-        return dlm_fail_errno(e, DLMGR_EHOME, SOCKET, "cannot make `%s/" SOCKET "`", home->path);
-    return TAKE_FD(fd);
-}
 
 static void nobody(void *context)
 {
     (void)context;
 }
 
+/* fd is stolen. A negative error of libuv's. */
+static int listen_on(struct dlm_control *d, int fd)
+{
+    CLEANUP_FD int mine = fd;
+    uv_pipe_t *listener = dlm_alloc(sizeof(*listener));
+    int r;
+
+    if (!listener)
+        return UV_ENOMEM;
+    uv_pipe_init(d->host->loop, listener, 0);
+    listener->data = d;
+    d->handles++;
+    r = uv_pipe_open(listener, mine);
+    if (r == 0) {
+        TAKE_FD(mine);
+        r = uv_listen((uv_stream_t *)listener, BACKLOG, on_connection);
+    }
+    if (r < 0)
+        uv_close((uv_handle_t *)listener, on_listener_closed);
+    else
+        d->listener = listener;
+    return r;
+}
+
+/* What dlm_socket_open() gave: listen on it, or undo that. */
+static int take_socket(struct dlm_control *d, int fd, const struct dlm_socket *fresh, dlmgr_error *e)
+{
+    int r = listen_on(d, fd);
+
+    if (r < 0) {
+        dlm_socket_remove(fresh);
+        return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" DLM_SOCKET "`: %s",
+                        d->host->home->path, uv_strerror(r));
+    }
+    d->socket = *fresh;
+    return 0;
+}
+
+/* Somebody removed or replaced the file, as a service manager does that starts a socket unit: nobody could come in any more. */
+static void on_look_time(uv_timer_t *timer)
+{
+    struct dlm_control *d = container_of(timer, struct dlm_control, look);
+    uv_pipe_t *old = d->listener;
+    struct dlm_socket fresh;
+    dlmgr_error e = {0};
+    int r;
+
+    if (dlm_socket_stands(&d->socket))
+        return;
+    r = dlm_socket_open(d->host->home, 0, d->host->log, &fresh, &e);
+    if (r >= 0)
+        r = take_socket(d, r, &fresh, &e);
+    if (r == 0)
+        uv_close((uv_handle_t *)old, on_listener_closed);
+    if (r == 0 || !d->deaf)
+        dlm_log(d->host->log, DLMGR_LOG_WARNING, "`%s/" DLM_SOCKET "` was removed or replaced: %s",
+                d->host->home->path, r == 0 ? "made another" : e.text);
+    d->deaf = r < 0;
+}
+
 int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **ret, dlmgr_error *e)
 {
     struct dlm_control *d = dlm_alloc(sizeof(*d));
+    struct dlm_socket fresh;
     struct stat st;
-    int fd, r;
+    int r;
 
     if (!d)
         return dlm_no_memory(e);
-    fd = fstat(host->home->fd, &st) < 0
-             ? dlm_fail_errno(e, DLMGR_EHOME, NULL, "cannot look at the home")
-             : bind_socket(host->home, e);
-    if (fd < 0) {
+    r = fstat(host->home->fd, &st) < 0
+            ? dlm_fail_errno(e, DLMGR_EHOME, NULL, "cannot look at the home")
+            : dlm_socket_open(host->home, host->listen_fd, host->log, &fresh, e);
+    if (r < 0) {
         free(d);
-        return fd;
+        return r;
     }
     d->host = host;
     d->home_uid = st.st_uid;
     uv_timer_init(host->loop, &d->flush);
-    uv_pipe_init(host->loop, &d->listener, 0);
-    r = uv_pipe_open(&d->listener, fd);
-    if (r == 0)
-        r = uv_listen((uv_stream_t *)&d->listener, BACKLOG, on_connection);
-    else
-        close(fd);
+    uv_timer_init(host->loop, &d->look);
+    d->flush.data = d->look.data = d;
+    d->handles = 2;
+    r = take_socket(d, r, &fresh, e);
     if (r < 0) {
         d->stopping = true;
         d->stopped = nobody;
         maybe_stopped(d);
-        unlinkat(host->home->fd, SOCKET, 0);
-        return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" SOCKET "`: %s", host->home->path,
-                        uv_strerror(r));
+        return r;
     }
+    uv_timer_start(&d->look, on_look_time, LOOK_MS, LOOK_MS);
     *ret = d;
     return 0;
 }
@@ -496,7 +538,9 @@ void dlm_control_stop(struct dlm_control *d, void (*closed)(void *context), void
     d->stopping = true;
     d->stopped = closed;
     d->context = context;
-    unlinkat(d->host->home->fd, SOCKET, 0);
+    dlm_socket_remove(&d->socket);
+    unlisten(d);
+    uv_timer_stop(&d->look);
     uv_timer_start(&d->flush, on_flush_time, FLUSH_MS, 0);
     if (!d->conns)
         return maybe_stopped(d);

@@ -4,7 +4,7 @@
  *
  * Bound and reached through /proc/self/fd of the held home, since a socket path may not exceed 107 bytes. Mode 0600; the peer must
  * be the home's owner or root (SO_PEERCRED). A line is at most 4 MiB and 32 levels deep; a client that does not read its answers is
- * not read from. Only the lock's holder removes the socket file.
+ * not read from. Who makes and removes the socket file: control_socket.h.
  */
 #ifndef DLM_CONTROL_H
 #define DLM_CONTROL_H
@@ -21,6 +21,7 @@ struct dlm_control_host {
     uv_loop_t *loop;
     const struct dlm_home *home;
     const struct dlm_log *log;
+    int listen_fd; /* a service manager's socket to listen on, borrowed for dlm_control_start(); 0 none: it makes one */
     /* params is stolen; may be NULL. The reply may come before this returns, and comes exactly once. */
     void (*request)(void *context, const char *method, json_t *params, dlm_reply_fn reply,
                     void *reply_context);
@@ -33,7 +34,7 @@ struct dlm_control_host {
 
 /* Loop thread, all three. */
 int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **ret, dlmgr_error *e);
-/* Stop accepting, unlink the socket, flush what is written already, close all connections; `closed` runs when libuv has let go of them and no reply is owed; then it is freed. */
+/* Stop accepting, remove the socket if we made it, flush what is written already, close all connections; `closed` runs when libuv has let go of them and no reply is owed; then it is freed. */
 void dlm_control_stop(struct dlm_control *c, void (*closed)(void *context), void *context);
 /* There is something to look at: tell the connections that subscribed (method `subscribe`: a notification {"method":"news"} a time). */
 void dlm_control_news(struct dlm_control *c);

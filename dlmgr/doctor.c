@@ -3,7 +3,7 @@
  * doctor.c - a home that nobody owns, looked at from the outside in: directory, lock, files, journal. See doctor.h.
  *
  * It holds the lock meanwhile, so that no owner comes and none of what it sees is in use; a socket that is there all the same
- * has nobody behind it. Files are looked at by name and never opened: closing a descriptor of a file would drop the locks that another
+ * has nobody behind it, or a service manager that waits for callers. Files are looked at by name and never opened: closing a descriptor of a file would drop the locks that another
  * handle of this process may have on it.
  *
  * What belongs together moves together: a WAL is a part of its database, and a secret or a slot means nothing (or worse, means another
@@ -11,6 +11,7 @@
  */
 #include "dlmgr/doctor.h"
 
+#include "dlmgr/control_socket.h"
 #include "dlmgr/doctor_internal.h"
 
 #include <dirent.h>
@@ -206,7 +207,7 @@ static int sockets(struct dlm_doctor *d)
         bool moved;
 
         if (fstatat(d->home->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-            !S_ISSOCK(st.st_mode))
+            !S_ISSOCK(st.st_mode) || dlm_socket_alive(d->home, entry->d_name))
             continue;
         moved = dlm_doctor_move(d, names);
         snprintf(what, sizeof(what), "is a socket that nobody listens on%s%s",

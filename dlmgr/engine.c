@@ -270,6 +270,7 @@ static int open_door(struct dlm_engine *e, dlmgr_error *error)
     e->control_host = (struct dlm_control_host){.loop = &e->loop,
                                                 .home = e->home,
                                                 .log = &e->log,
+                                                .listen_fd = e->settings.listen_fd,
                                                 .request = serve_door,
                                                 .peer = serve_peer,
                                                 .peer_gone = peer_gone,

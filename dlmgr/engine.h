@@ -16,6 +16,7 @@ struct dlm_engine;
 struct dlm_engine_settings {
     int max_active, max_per_host;
     int64_t limit_rate, keep_done_ms, keep_done_n; /* -1: keep all */
+    int listen_fd;                                 /* see control.h; 0 none */
 };
 
 /*

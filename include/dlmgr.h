@@ -131,6 +131,7 @@ typedef struct dlmgr_options {
     int64_t keep_done_ms; /* prune finished tasks older than this; default: never */
     int64_t keep_done_n;  /* or keep only the newest so many; default: all */
     int trust_group;      /* 1: accept a group-writable home */
+    int listen_fd; /* 0 none; for DLMGR_OWN, a listening socket of the home's control.sock that a service manager made */
 } dlmgr_options;
 
 /* Initialise an option struct: all zero but its size. */
