@@ -96,14 +96,36 @@ static int on_set_timer(CURLM *multi, long ms, void *context)
 /* ---- Sockets -------------------------------------------------------------------------------------- */
 
 static int watch_start(struct watch *w, int events);
+static struct watch *watch_find(const struct dlm_fetch *f, curl_socket_t socket);
+
+/*
+ * libuv has stopped watching it. Told CURL_CSELECT_ERR, libcurl would only say "select/poll returned error"; one that tries to read finds
+ * out what it was (Connection reset by peer). It must be watched on should that find nothing.
+ */
+static void on_broken(struct watch *w)
+{
+    struct dlm_fetch *f = w->fetch;
+    curl_socket_t socket = w->socket;
+    int events = w->events;
+
+    w->events = 0;
+    act(f, socket, CURL_CSELECT_IN | CURL_CSELECT_OUT);
+    w = watch_find(f, socket);
+    if (w && w->wanted && !w->events)
+        watch_start(w, events);
+}
 
 static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = container_of(poll, struct watch, poll);
-    int what = status < 0 ? CURL_CSELECT_ERR : 0;
+    int what = 0;
 
     if (!w->wanted) {
         watch_start(w, 0); /* a server closes a connection that rests */
+        return;
+    }
+    if (status < 0) {
+        on_broken(w);
         return;
     }
     if (events & UV_READABLE)
