@@ -323,6 +323,16 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     return r < 0 ? dlm_fail(e, r, "libcurl does not take the request") : 0;
 }
 
+/* What a proxy said to CONNECT, when that was no: not the server's word, so never a redirect to follow. 0: nothing such. */
+static int proxy_refusal(const struct dlm_transfer *t)
+{
+    long status = 0;
+
+    if (t->fetching.easy)
+        curl_easy_getinfo(t->fetching.easy, CURLINFO_HTTP_CONNECTCODE, &status);
+    return status >= 300 ? (int)status : 0;
+}
+
 /* ---- Ending ---------------------------------------------------------------------------------------- */
 
 static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int class_, int code,
@@ -341,16 +351,14 @@ static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int clas
 static void judge_trouble(struct dlm_transfer *t)
 {
     struct dlm_trouble trouble = {.curl = (int)t->code, .detail = t->trouble};
-    long os_errno = 0, proxy = 0;
+    long os_errno = 0;
 
-    if (t->fetching.easy) {
+    if (t->fetching.easy)
         curl_easy_getinfo(t->fetching.easy, CURLINFO_OS_ERRNO, &os_errno);
-        curl_easy_getinfo(t->fetching.easy, CURLINFO_HTTP_CONNECTCODE, &proxy);
-    }
     trouble.os_errno = (int)os_errno;
-    trouble.proxy_status = (int)proxy;
+    trouble.proxy_status = proxy_refusal(t);
     dlm_verdict_curl(&trouble, &t->verdict);
-    t->status = 0;
+    t->status = trouble.proxy_status;
 }
 
 static bool all_came(const struct dlm_transfer *t)
@@ -450,7 +458,7 @@ static void on_done(struct dlm_fetching *f, CURLcode code)
     t->code = code;
     let_go(t);
     if (!t->judged && t->answer.complete && (code == CURLE_OK || t->answer.status >= 300) &&
-        !t->target.refused)
+        !t->target.refused && !proxy_refusal(t))
         judge(t);
     if (t->judged && t->verdict.action == DLM_REDIRECT)
         return follow(t);

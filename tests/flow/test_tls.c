@@ -372,8 +372,9 @@ static void test_a_proxy_that_refuses(void)
     static const struct {
         int status, code, class_;
     } rows[] = {{407, 24, DLMGR_CLASS_NEEDS_AUTH},
-                {403, 24, DLMGR_CLASS_NEEDS_AUTH},
-                {502, 22, DLMGR_CLASS_TRANSIENT}};
+                {403, 22, DLMGR_CLASS_PERMANENT},
+                {302, 22, DLMGR_CLASS_PERMANENT}, /* not followed: the server did not say it */
+                {502, 6, DLMGR_CLASS_TRANSIENT}};
     struct tunnel *tunnel;
 
     begin();
@@ -391,6 +392,7 @@ static void test_a_proxy_that_refuses(void)
         CHECK_INT(r.state, DLMGR_FAILED);
         CHECK_INT(r.error_code, rows[i].code);
         CHECK_INT(r.error_class, rows[i].class_);
+        CHECK_INT(r.http_status, rows[i].status);
     }
     end();
     tunnel_stop(tunnel);

@@ -106,7 +106,10 @@ static bool ask_connect(struct side *s)
     refuse = s->tunnel->refuse;
     pthread_mutex_unlock(&s->tunnel->lock);
     if (refuse) {
-        snprintf(text, sizeof(text), "HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n", refuse);
+        snprintf(text, sizeof(text),
+                 "HTTP/1.1 %d No\r\nContent-Length: 0\r\nLocation: https://%s/x/f?size=1000&seed=1\r\n"
+                 "Proxy-Authenticate: Basic realm=\"the tunnel\"\r\n\r\n",
+                 refuse, target);
         put(s->in, text, strlen(text));
         return false;
     }
