@@ -41,12 +41,39 @@ static void free_text(const void *text)
     free((void *)(uintptr_t)text);
 }
 
-static void task_error(const json_t *error, dlmgr_task *t)
+/* What both structs have of an error. */
+struct failure {
+    int code, class_, stage, http_status;
+    const char *text, *address, *json;
+};
+
+static int failure_read(const json_t *error, struct failure *ret)
 {
-    t->error_code = (int)dlm_json_int(error, "code", 0);
-    t->error_class = dlm_class_parse(dlm_json_string(error, "class"));
-    t->error_text = dlm_api_text(error, "message");
-    t->http_status = (int)dlm_json_int(error, "http_status", 0);
+    *ret = (struct failure){
+        .code = (int)dlm_json_int(error, "code", 0),
+        .class_ = dlm_class_parse(dlm_json_string(error, "class")),
+        .stage = dlm_stage_parse(dlm_json_string(error, "stage")),
+        .http_status = (int)dlm_json_int(error, "http_status", 0),
+        .text = dlm_api_text(error, "message"),
+        .address = dlm_api_text(error, "address"),
+        .json = json_is_object(error) ? dlm_json_dump(error) : NULL,
+    };
+    return json_is_object(error) && !ret->json ? DLMGR_ENOMEM : 0;
+}
+
+static int task_error(const json_t *error, dlmgr_task *t)
+{
+    struct failure f;
+    int r = failure_read(error, &f);
+
+    t->error_code = f.code;
+    t->error_class = f.class_;
+    t->error_stage = f.stage;
+    t->error_text = f.text;
+    t->http_status = f.http_status;
+    t->error_address = f.address;
+    t->error_json = f.json;
+    return r;
 }
 
 static int task_read(const json_t *j, dlmgr_task *t)
@@ -77,8 +104,9 @@ static int task_read(const json_t *j, dlmgr_task *t)
         .wait_until = dlm_time_parse(dlm_json_string(wait, "until")),
         .digest = dlm_api_text(j, "digest"),
     };
-    task_error(json_object_get(j, "error"), t);
     t->more = j;
+    if (task_error(json_object_get(j, "error"), t) < 0)
+        return DLMGR_ENOMEM;
     return own_data(j, &t->user_data, &t->user_data_len);
 }
 
@@ -112,6 +140,7 @@ int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_
     for (; list->n < json_array_size(tasks); list->n++) {
         r = task_read(json_array_get(tasks, list->n), &list->tasks[list->n]);
         if (r < 0) {
+            list->n++; /* with what was read of it */
             dlmgr_list_free(list);
             return dlm_fail(error, r, "the list of tasks: %s", dlmgr_strerror(r));
         }
@@ -134,8 +163,10 @@ dlmgr_list *dlmgr_list_free(dlmgr_list *list)
 {
     if (!list)
         return NULL;
-    for (size_t i = 0; i < list->n; i++)
+    for (size_t i = 0; i < list->n; i++) {
         free_text(list->tasks[i].user_data);
+        free_text(list->tasks[i].error_json);
+    }
     json_decref(list->json);
     free(list->tasks);
     free(list);
@@ -178,9 +209,9 @@ static bool is_missing(const dlmgr_event *ev)
 
 static int event_read(json_t *j, dlmgr_session *holder, dlmgr_event *ev)
 {
-    const json_t *error = json_object_get(j, "error");
     const char *type = dlm_api_text(j, "type");
-    int r;
+    struct failure f;
+    int r = failure_read(json_object_get(j, "error"), &f);
 
     *ev = (dlmgr_event){
         .seq = dlm_json_int(j, "seq", 0),
@@ -193,12 +224,18 @@ static int event_read(json_t *j, dlmgr_session *holder, dlmgr_event *ev)
         .deliveries = dlm_json_int(j, "deliveries", 0),
         .key = dlm_api_text(j, "key"),
         .bytes_total = dlm_json_int(j, "bytes_total", -1),
-        .error_code = (int)dlm_json_int(error, "code", 0),
-        .error_text = dlm_api_text(error, "message"),
+        .error_code = f.code,
+        .error_class = f.class_,
+        .error_stage = f.stage,
+        .http_status = f.http_status,
+        .error_text = f.text,
+        .error_address = f.address,
+        .error_json = f.json,
         .holder = holder,
         .more = j,
     };
-    r = own_path(j, &ev->path);
+    if (r == 0)
+        r = own_path(j, &ev->path);
     if (r == 0)
         r = own_data(j, &ev->user_data, &ev->user_data_len);
     if (r < 0)
@@ -281,6 +318,7 @@ dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list)
         free_text(list->events[i].user_data);
         free_text(list->events[i].path);
         free_text(list->events[i].json);
+        free_text(list->events[i].error_json);
     }
     json_decref(list->json);
     free(list->events);

@@ -8,7 +8,9 @@
  */
 #include "dlmgr/origin.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 
 struct prefix {
     uint8_t bytes[16];
@@ -83,4 +85,15 @@ bool dlm_address_is_private(const struct sockaddr *address, socklen_t len)
         if (has_prefix(in6.sin6_addr.s6_addr, &carriers[i].prefix))
             return is_listed(in6.sin6_addr.s6_addr + carriers[i].at, private4, ARRAY_SIZE(private4));
     return is_listed(in6.sin6_addr.s6_addr, private6, ARRAY_SIZE(private6));
+}
+
+void dlm_address_text(const union dlm_address *a, char out[64])
+{
+    char ip[INET6_ADDRSTRLEN];
+
+    out[0] = '\0';
+    if (a->any.sa_family == AF_INET && inet_ntop(AF_INET, &a->in4.sin_addr, ip, sizeof(ip)))
+        snprintf(out, 64, "%s:%d", ip, ntohs(a->in4.sin_port));
+    else if (a->any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &a->in6.sin6_addr, ip, sizeof(ip)))
+        snprintf(out, 64, "[%s]:%d", ip, ntohs(a->in6.sin6_port));
 }

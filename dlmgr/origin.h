@@ -12,9 +12,20 @@
 
 #include "dlmgr/base.h"
 
+#include <netinet/in.h>
+
 #include <sys/socket.h>
 
 /* True also for families other than IPv4 and IPv6. */
 bool dlm_address_is_private(const struct sockaddr *address, socklen_t len);
+
+union dlm_address {
+    struct sockaddr any;
+    struct sockaddr_in in4;
+    struct sockaddr_in6 in6;
+};
+
+/* "127.0.0.1:80", "[::1]:80"; "" for another family. */
+void dlm_address_text(const union dlm_address *a, char out[64]);
 
 #endif

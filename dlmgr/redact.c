@@ -47,42 +47,83 @@ static const char *find_authority(const char *text)
     return strncmp(text + n, "://", 3) == 0 ? text + n + 3 : text;
 }
 
+typedef void secret_fn(const char *secret, size_t len, void *context);
+
+/* What is shown, in order; NULL fn: nobody asks. */
+struct walk {
+    secret_fn *plain, *secret;
+    void *context;
+};
+
+static void give(secret_fn *fn, const char *at, const char *end, void *context)
+{
+    if (fn && end > at)
+        fn(at, (size_t)(end - at), context);
+}
+
 /* One name=value up to the next separator; returns where that is. */
-static const char *redact_parameter(const char *p, struct dlm_buf *b, bool *found)
+static const char *walk_parameter(const char *p, const struct walk *w)
 {
     size_t len = strcspn(p, "&;?#"), name = strcspn(p, "=&;?#");
+    const char *value = name + 1 < len && is_secret(p, name) ? p + name + 1 : p + len;
 
-    if (name + 1 < len && is_secret(p, name)) {
-        *found = true;
-        dlm_buf_add(b, p, name + 1);
-        dlm_buf_puts(b, "***");
-    } else {
-        dlm_buf_add(b, p, len);
-    }
+    give(w->plain, p, value, w->context);
+    give(w->secret, value, p + len, w->context);
     return p + len;
+}
+
+static void walk(const char *text, const struct walk *w)
+{
+    const char *host = find_authority(text);
+    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+    const char *query = host + strcspn(host, "?#");
+
+    give(w->plain, text, host, w->context);
+    if (at) {
+        give(w->secret, host, at, w->context);
+        host = at;
+    }
+    give(w->plain, host, query, w->context);
+    while (*query) {
+        give(w->plain, query, query + 1, w->context);
+        query = walk_parameter(query + 1, w);
+    }
+}
+
+struct shown {
+    struct dlm_buf text;
+    bool found;
+};
+
+static void add_plain(const char *piece, size_t len, void *context)
+{
+    dlm_buf_add(&((struct shown *)context)->text, piece, len);
+}
+
+static void add_stars(const char *secret, size_t len, void *context)
+{
+    struct shown *s = context;
+
+    (void)secret;
+    (void)len;
+    s->found = true;
+    dlm_buf_puts(&s->text, "***");
 }
 
 char *dlm_url_redact(const char *text, bool *ret_had_secret)
 {
-    CLEANUP_BUF struct dlm_buf b = {0};
-    const char *host = find_authority(text);
-    const char *at = memrchr(host, '@', strcspn(host, "/?#"));
-    const char *query = host + strcspn(host, "?#");
-    bool found = at && at > host;
-    char *shown;
+    struct shown shown = {0};
+    char *taken;
 
-    dlm_buf_add(&b, text, (size_t)(host - text));
-    if (found) {
-        dlm_buf_puts(&b, "***");
-        host = at;
-    }
-    dlm_buf_add(&b, host, (size_t)(query - host));
-    while (*query) {
-        dlm_buf_add(&b, query, 1);
-        query = redact_parameter(query + 1, &b, &found);
-    }
-    shown = dlm_buf_take(&b);
-    if (shown && ret_had_secret)
-        *ret_had_secret = found;
-    return shown;
+    walk(text, &(struct walk){add_plain, add_stars, &shown});
+    taken = dlm_buf_take(&shown.text);
+    dlm_buf_free(&shown.text);
+    if (taken && ret_had_secret)
+        *ret_had_secret = shown.found;
+    return taken;
+}
+
+void dlm_url_secrets(const char *text, secret_fn *fn, void *context)
+{
+    walk(text, &(struct walk){NULL, fn, context});
 }

@@ -12,7 +12,6 @@
  */
 #include "dlmgr/target.h"
 
-#include "dlmgr/origin.h"
 #include "dlmgr/proxy.h"
 
 #include <arpa/inet.h>
@@ -59,6 +58,7 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     }
     t->allowed = true;
     t->refused = false;
+    memcpy(&t->tried, &address->addr, MIN((size_t)address->addrlen, sizeof(t->tried)));
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 

@@ -12,6 +12,7 @@
 #ifndef DLM_TARGET_H
 #define DLM_TARGET_H
 
+#include "dlmgr/origin.h"
 #include "dlmgr/request.h"
 #include "dlmgr/url.h"
 
@@ -24,7 +25,8 @@ struct dlm_target {
     bool tainted; /* out: the handle has carried a credential; clean it up rather than keep it */
     bool denied;  /* the URL's own host is such an address */
     bool proxied;
-    bool allowed; /* a connection to an address that may be used was begun */
+    bool allowed;            /* a connection to an address that may be used was begun */
+    union dlm_address tried; /* the last that one was begun to; all zero: none */
 };
 
 /*

@@ -154,38 +154,68 @@ static void leave(struct dlm_task *t, const struct dlm_leave *l)
     dlm_task_leaving(t);
 }
 
-void dlm_task_fail(struct dlm_task *t, int class_, int code, const char *text, int status,
-                   const struct dlm_transfer *excerpt)
+/* Without memory for it the task leaves without an error's object, which is NULL. */
+static char *error_text(const struct dlm_task *t, const struct dlm_failure *why,
+                        const struct dlm_transfer *by)
+{
+    struct dlm_failure f = *why;
+
+    f.attempts = t->attempts;
+    f.first_try_at = t->first_try_at;
+    f.last_try_at = t->last_try_at;
+    f.attempts += !by && t->last_try_at; /* what came was no trouble, but what became of it is */
+    if (by) {
+        f.http_status = by->status;
+        f.evidence = by->evidence;
+    }
+    return dlm_failure_text(&f);
+}
+
+void dlm_task_fail(struct dlm_task *t, const struct dlm_failure *why, const struct dlm_transfer *by)
 {
     struct dlm_leave l = {.to = DLMGR_FAILED,
-                          .exit_code = code,
+                          .exit_code = why->code,
                           .forget = t->leave.forget,
                           .worthless = t->leave.worthless};
 
-    l.error = dlm_error_text(class_, code, text, status, excerpt ? excerpt->held : NULL,
-                             excerpt ? excerpt->n_held : 0);
+    l.error = error_text(t, why, by);
     leave(t, &l);
 }
 
-void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until, int class_, int code,
-                   const char *text, int status)
+void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until,
+                   const struct dlm_failure *why, const struct dlm_transfer *by)
 {
     struct dlm_leave l = {.to = DLMGR_WAITING,
                           .reason = reason,
                           .until = until,
-                          .exit_code = code,
+                          .exit_code = why->code,
                           .forget = t->leave.forget};
 
-    l.error = dlm_error_text(class_, code, text, status, NULL, 0);
+    l.error = error_text(t, why, by);
     leave(t, &l);
 }
 
-void dlm_task_disk(struct dlm_task *t, const dlmgr_error *e)
+void dlm_task_stumble(struct dlm_task *t, const char *text)
 {
-    if (e->code == DLMGR_ENOSPC)
-        dlm_task_wait(t, "storage", 0, DLMGR_CLASS_LOCAL, DLM_EXIT_DISK_FULL, e->text, 0);
+    dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000,
+                  &(struct dlm_failure){.class_ = DLMGR_CLASS_LOCAL,
+                                        .code = DLM_EXIT_UNKNOWN,
+                                        .message = text},
+                  NULL);
+}
+
+void dlm_task_disk(struct dlm_task *t, int stage, const dlmgr_error *e)
+{
+    bool full = e->code == DLMGR_ENOSPC;
+    struct dlm_failure why = {.class_ = DLMGR_CLASS_LOCAL,
+                              .code = full ? DLM_EXIT_DISK_FULL : DLM_EXIT_IO,
+                              .stage = stage,
+                              .message = e->text};
+
+    if (full)
+        dlm_task_wait(t, "storage", 0, &why, NULL);
     else
-        dlm_task_fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_IO, e->text, 0, NULL);
+        dlm_task_fail(t, &why, NULL);
 }
 
 void dlm_task_halt(struct dlm_task *t, bool requeue)
@@ -285,11 +315,10 @@ static void on_opened(struct dlm_job *job)
     if (dlm_task_leaving(t))
         return;
     if (!t->dir || (t->job_result < 0 && t->job_result != DLMGR_ENOTFOUND))
-        return dlm_task_disk(t, &t->job_error);
+        return dlm_task_disk(t, DLMGR_STAGE_WRITE, &t->job_error);
     t->entry_synced = t->n_blocks > 0;
     if (find_lost(t) < 0)
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,
-                             DLM_EXIT_UNKNOWN, "out of memory", 0);
+        return dlm_task_stumble(t, "out of memory");
     free(TAKE_PTR(t->blocks));
     if (!t->n_lost)
         return dlm_task_fetch(t);
@@ -303,9 +332,13 @@ void dlm_task_start(struct dlm_task *t)
 {
     t->speed_at = dlm_clock_mono();
     if (t->bad_opts)
-        return dlm_task_fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN,
-                             "what was asked for cannot be read from the journal; remove the task and add it again",
-                             0, NULL);
+        return dlm_task_fail(t,
+                             &(struct dlm_failure){
+                                 .class_ = DLMGR_CLASS_LOCAL,
+                                 .code = DLM_EXIT_UNKNOWN,
+                                 .message =
+                                     "what was asked for cannot be read from the journal; remove the task and add it again"},
+                             NULL);
     if (t->row.state == DLMGR_COMMITTING)
         return dlm_task_look(t);
     if (!t->n_blocks && !t->n_hints)

@@ -122,6 +122,7 @@ struct dlm_task {
     bool ask_whole;                       /* ranges cannot be trusted here */
     bool one_only;                        /* no more than one connection */
     int64_t restarts, attempts, progress; /* progress: bytes since the last trouble */
+    int64_t first_try_at, last_try_at;    /* wall ms: of the attempts since then; 0 none */
     int64_t retry_at;                     /* mono ms: no new connection before */
     struct dlm_bucket bucket;
 
@@ -176,12 +177,14 @@ void dlm_task_move_round(struct dlm_job *round);
 void dlm_task_remove(struct dlm_task *t); /* it has ended, and nothing of it is under way */
 /* True: it is leaving, and the caller must not go on. To be asked after each job and op. */
 bool dlm_task_leaving(struct dlm_task *t);
-void dlm_task_fail(struct dlm_task *t, int class_, int code, const char *text, int status,
-                   const struct dlm_transfer *excerpt);
-void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until, int class_, int code,
-                   const char *text, int status);
+/* why: class_, code, stage and message; by: the request that is to blame, or NULL. */
+void dlm_task_fail(struct dlm_task *t, const struct dlm_failure *why, const struct dlm_transfer *by);
+void dlm_task_wait(struct dlm_task *t, const char *reason, int64_t until,
+                   const struct dlm_failure *why, const struct dlm_transfer *by);
+/* This machine's trouble, such as no memory: again in a second. */
+void dlm_task_stumble(struct dlm_task *t, const char *text);
 /* The disk said no: waits for storage when it is full, fails with 17 otherwise. */
-void dlm_task_disk(struct dlm_task *t, const dlmgr_error *e);
+void dlm_task_disk(struct dlm_task *t, int stage, const dlmgr_error *e);
 /* Its op was refused, so somebody else moved the row: it is not ours to touch. what: "begin", ... */
 void dlm_task_disown(struct dlm_task *t, const char *what);
 void dlm_task_fetch(struct dlm_task *t); /* begin or go on fetching */

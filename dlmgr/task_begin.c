@@ -52,7 +52,7 @@ static void on_created(struct dlm_job *job)
     if (dlm_task_leaving(t))
         return;
     if (t->job_result < 0)
-        return dlm_task_disk(t, &t->job_error);
+        return dlm_task_disk(t, DLMGR_STAGE_WRITE, &t->job_error);
     t->entry_synced = false;
     by = TAKE_PTR(t->beginner);
     if (by)
@@ -97,8 +97,7 @@ static void on_begun(struct dlm_op *op)
         return dlm_task_disown(t, "begin");
     t->create_next = true; /* what the sink has is of the old generation */
     if (!adopt_row(t))
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,
-                             DLM_EXIT_UNKNOWN, "out of memory", 0);
+        return dlm_task_stumble(t, "out of memory");
     if (dlm_task_leaving(t))
         return;
     t->ask_whole = false;

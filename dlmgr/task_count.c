@@ -86,7 +86,7 @@ static void on_synced(struct dlm_job *job)
                    t->sink->part);
     t->counting = false;
     t->leave.forget = true;
-    dlm_task_disk(t, &e);
+    dlm_task_disk(t, DLMGR_STAGE_WRITE, &e);
 }
 
 void dlm_task_checkpoint(struct dlm_task *t)

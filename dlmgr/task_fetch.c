@@ -138,15 +138,24 @@ static int64_t backoff(const struct dlm_task *t, const struct dlm_verdict *v)
     return dlm_backoff(MAX(t->attempts, 1), t->opts.retry_wait_ms, dice);
 }
 
+static struct dlm_failure failure(const struct dlm_verdict *v, const char *text)
+{
+    return (
+        struct dlm_failure){.class_ = v->class_, .code = v->code, .stage = v->stage, .message = text};
+}
+
 static void give_up(struct dlm_task *t, const struct dlm_transfer *tr)
 {
     const struct dlm_verdict *v = &tr->verdict;
+    struct dlm_failure why = failure(v, v->text);
     char text[400];
 
-    if (v->action == DLM_FAIL)
-        return dlm_task_fail(t, v->class_, v->code, v->text, tr->status, tr);
-    snprintf(text, sizeof(text), "%s; gave up after %lld tries", v->text, (long long)t->attempts);
-    dlm_task_fail(t, v->class_, v->code, text, tr->status, tr);
+    if (v->action != DLM_FAIL) {
+        snprintf(text, sizeof(text), "%s; gave up after %lld tries", v->text,
+                 (long long)t->attempts);
+        why.message = text;
+    }
+    dlm_task_fail(t, &why, tr);
 }
 
 /* Another URL of the same file may do better. */
@@ -165,6 +174,7 @@ static void note_progress(struct dlm_task *t)
 {
     if (t->progress >= PROGRESS_MIN) {
         t->attempts = 0;
+        t->first_try_at = t->last_try_at;
         t->sources_tried = 0;
         t->may_wait = false;
     }
@@ -174,6 +184,7 @@ static void note_progress(struct dlm_task *t)
 static void trouble(struct dlm_task *t, struct dlm_transfer *tr)
 {
     const struct dlm_verdict *v = &tr->verdict;
+    struct dlm_failure why = failure(v, v->text);
 
     if (t->n_transfers > 0) { /* the others go on */
         t->one_only |= v->action == DLM_FAIL;
@@ -185,8 +196,7 @@ static void trouble(struct dlm_task *t, struct dlm_transfer *tr)
         return dlm_task_fetch(t);
     t->attempts++;
     if ((v->action == DLM_WAIT || t->may_wait) && t->attempts < t->opts.max_tries)
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + backoff(t, v), v->class_, v->code,
-                             v->text, tr->status);
+        return dlm_task_wait(t, "backoff", dlm_clock_wall() + backoff(t, v), &why, tr);
     give_up(t, tr);
 }
 
@@ -197,7 +207,7 @@ static void disk_trouble(struct dlm_task *t, const struct dlm_transfer *tr)
     errno = tr->disk_errno;
     dlm_fail_errno(&e, DLMGR_EIO, t->sink->part, "cannot write `%s/%s`", t->sink->dir->path,
                    t->sink->part);
-    dlm_task_disk(t, &e);
+    dlm_task_disk(t, DLMGR_STAGE_WRITE, &e);
 }
 
 /* Asked for a range, and the answer says that this way leads nowhere: the whole file, then. */
@@ -284,6 +294,9 @@ static int start_transfer(struct dlm_task *t, int64_t start, int64_t end, bool r
         return r;
     }
     tr->connected = true;
+    t->last_try_at = tr->answer.now;
+    if (!t->first_try_at)
+        t->first_try_at = t->last_try_at;
     t->transfers[t->n_transfers++] = tr;
     t->n_connected++;
     t->set->ops->connected(t->set->context, tr->given.origin, 1);
@@ -347,8 +360,7 @@ static void connect_more(struct dlm_task *t)
         r = start_transfer(t, cut.start, cut.end, true, &e);
     }
     if (r < 0 && t->n_transfers == 0)
-        dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN,
-                      e.text, 0);
+        dlm_task_stumble(t, e.text);
 }
 
 void dlm_task_fetch(struct dlm_task *t)
@@ -360,8 +372,7 @@ void dlm_task_fetch(struct dlm_task *t)
         return all_here(t, t->sink->total);
     connect_more(t);
     if (t->n_transfers == 0 && !t->leave.wanted)
-        dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN,
-                      "nothing is left to ask for, and the file is not whole", 0);
+        dlm_task_stumble(t, "nothing is left to ask for, and the file is not whole");
 }
 
 const char *dlm_task_origin(const struct dlm_task *t)

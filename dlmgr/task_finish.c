@@ -43,23 +43,29 @@ static void prepare(struct dlm_task *t)
     t->finish.n = n;
 }
 
-/* What a step that did not succeed means for the task. */
-static void step_failed(struct dlm_task *t, int result)
+/* What a step that did not succeed means for the task; stage: of one that had trouble with the disk. */
+static void step_failed(struct dlm_task *t, int stage, int result)
 {
+    static const struct {
+        int class_, code, stage;
+    } kinds[] = {
+        [DLM_FINISH_EXISTS] = {DLMGR_CLASS_POLICY, DLM_EXIT_EXISTS, DLMGR_STAGE_COMMIT},
+        [DLM_FINISH_MISMATCH] = {DLMGR_CLASS_PERMANENT, DLM_EXIT_CHECKSUM, DLMGR_STAGE_VERIFY},
+        [DLM_FINISH_VANISHED] = {DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_COMMIT},
+    };
     const dlmgr_error *e = &t->finish.error;
 
     t->committing = false;
-    if (result == DLM_FINISH_EXISTS)
-        return dlm_task_fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_EXISTS, e->text, 0, NULL);
-    if (result == DLM_FINISH_MISMATCH) {
-        t->leave.worthless = true;
-        return dlm_task_fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_CHECKSUM, e->text, 0, NULL);
-    }
-    if (result == DLM_FINISH_VANISHED) {
-        t->leave.forget = true;
-        return dlm_task_fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, e->text, 0, NULL);
-    }
-    dlm_task_disk(t, e);
+    if (result < 0 || result >= (int)ARRAY_SIZE(kinds) || !kinds[result].code)
+        return dlm_task_disk(t, stage, e);
+    t->leave.worthless |= result == DLM_FINISH_MISMATCH;
+    t->leave.forget |= result == DLM_FINISH_VANISHED;
+    dlm_task_fail(t,
+                  &(struct dlm_failure){.class_ = kinds[result].class_,
+                                        .code = kinds[result].code,
+                                        .stage = kinds[result].stage,
+                                        .message = e->text},
+                  NULL);
 }
 
 /* ---- done --------------------------------------------------------------------------------------- */
@@ -139,7 +145,7 @@ static void on_looked_again(struct dlm_job *job)
     t->busy = false;
     if (t->job_result == DLM_FINISH_OK)
         return dlm_task_op(t, done_work, on_done);
-    step_failed(t, DLM_FINISH_TROUBLE);
+    step_failed(t, DLMGR_STAGE_COMMIT, DLM_FINISH_TROUBLE);
 }
 
 static void on_moved(struct dlm_job *job)
@@ -153,7 +159,7 @@ static void on_moved(struct dlm_job *job)
         return choose_again(t);
     if (t->job_result == DLM_FINISH_TROUBLE)
         return dlm_task_job(t, look_again, on_looked_again, true);
-    step_failed(t, t->job_result);
+    step_failed(t, DLMGR_STAGE_COMMIT, t->job_result);
 }
 
 /* ---- committing ------------------------------------------------------------------------------------ */
@@ -191,7 +197,7 @@ static void on_committing(struct dlm_op *op)
     snprintf(t->finish.error.text, sizeof(t->finish.error.text),
              "another task is putting a file at `%.300s`", t->finish.path);
     if (op->result == DLMGR_EEXIST)
-        return step_failed(t, DLM_FINISH_EXISTS);
+        return step_failed(t, DLMGR_STAGE_COMMIT, DLM_FINISH_EXISTS);
     t->committing = false;
     dlm_task_disown(t, "commit");
 }
@@ -219,7 +225,9 @@ static void on_chosen(struct dlm_job *job)
 
     t->busy = false;
     if (t->job_result != DLM_FINISH_OK)
-        return step_failed(t, t->job_result);
+        return step_failed(t,
+                           t->row.state == DLMGR_VERIFYING ? DLMGR_STAGE_VERIFY : DLMGR_STAGE_COMMIT,
+                           t->job_result);
     commit(t);
 }
 
@@ -333,7 +341,7 @@ static void on_synced(struct dlm_job *job)
     if (t->job_result != DLM_FINISH_OK) {
         /* Perhaps it was the sync: what that covered must not be counted. */
         t->leave.forget = t->job_result == DLM_FINISH_TROUBLE;
-        return step_failed(t, t->job_result);
+        return step_failed(t, DLMGR_STAGE_WRITE, t->job_result);
     }
     t->entry_synced = true;
     if (!is_long(t))
@@ -352,8 +360,7 @@ void dlm_task_finish(struct dlm_task *t)
     prepare(t);
     free(TAKE_PTR(t->rows));
     if (is_long(t) && t->sink->uncounted && dlm_task_snapshot(t) < 0)
-        return dlm_task_wait(t, "backoff", dlm_clock_wall() + 1000, DLMGR_CLASS_LOCAL,
-                             DLM_EXIT_UNKNOWN, "out of memory", 0);
+        return dlm_task_stumble(t, "out of memory");
     t->set->syncing.rounds = dlm_together_usable(&t->set->together) ? 1 : LANES;
     if (t->sink->bytes <= SMALL)
         dlm_task_gather(t, &t->set->syncing, on_synced);
@@ -388,7 +395,7 @@ static void on_looked(struct dlm_job *job)
 
     t->busy = false;
     if (t->job_result != DLM_FINISH_OK)
-        return step_failed(t, t->job_result);
+        return step_failed(t, DLMGR_STAGE_COMMIT, t->job_result);
     if (t->moved)
         dlm_task_op(t, done_work, on_done);
     else

@@ -44,6 +44,8 @@ int dlm_task_load(struct dlm_store *s, struct dlm_row *row, struct dlm_task **re
     t->recorded = t->row.part != NULL;
     t->recorded_source = -1;
     t->attempts = t->row.attempts;
+    if (t->attempts > 0)
+        t->first_try_at = dlm_failure_first_try(t->row.error);
     r = load_opts(s, t);
     if (r == 0 && t->recorded)
         r = dlm_store_blocks(s, t->row.id, &t->blocks, &t->n_blocks);

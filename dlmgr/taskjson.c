@@ -34,6 +34,36 @@ int dlm_class_parse(const char *name)
     return DLMGR_CLASS_NONE;
 }
 
+static const char *const stage_names[] = {
+    [DLMGR_STAGE_RESOLVE] = "resolve", [DLMGR_STAGE_CONNECT] = "connect",
+    [DLMGR_STAGE_TLS] = "tls",         [DLMGR_STAGE_SEND] = "send",
+    [DLMGR_STAGE_RECEIVE] = "receive", [DLMGR_STAGE_VERIFY] = "verify",
+    [DLMGR_STAGE_WRITE] = "write",     [DLMGR_STAGE_COMMIT] = "commit",
+};
+
+const char *dlm_stage_name(int stage)
+{
+    return stage > 0 && stage < (int)ARRAY_SIZE(stage_names) ? stage_names[stage] : NULL;
+}
+
+int dlm_stage_parse(const char *name)
+{
+    for (int i = 1; name && i < (int)ARRAY_SIZE(stage_names); i++)
+        if (!strcmp(name, stage_names[i]))
+            return i;
+    return DLMGR_STAGE_NONE;
+}
+
+const char *dlmgr_stage_name(int stage)
+{
+    return dlm_stage_name(stage);
+}
+
+const char *dlmgr_class_name(int class_)
+{
+    return class_ > 0 && class_ < (int)ARRAY_SIZE(class_names) ? class_names[class_] : NULL;
+}
+
 json_t *dlm_time_json(int64_t wall)
 {
     char text[32];
@@ -61,36 +91,61 @@ static json_t *text_json(const char *text)
 
 /* ---- Errors ----------------------------------------------------------------------------------- */
 
-char *dlm_error_text(int class_, int code, const char *message, int http_status,
-                     const void *excerpt, size_t len)
+static json_t *status_json(int status)
 {
-    CLEANUP_JSON json_t *error = json_pack("{s:s, s:i, s:o, s:o, s:o}", "class",
-                                           dlm_class_name(class_), "code", code, "message",
-                                           text_json(message), "http_status",
-                                           http_status ? json_integer(http_status) : json_null(),
-                                           "body_excerpt", dlm_bytes_to_json(excerpt, len));
+    return status ? json_integer(status) : json_null();
+}
 
+char *dlm_failure_text(const struct dlm_failure *f)
+{
+    CLEANUP_JSON json_t *error = json_pack("{s:s, s:i, s:s?, s:o, s:o, s:I, s:o, s:o}", "class",
+                                           dlm_class_name(f->class_), "code", f->code, "stage",
+                                           dlm_stage_name(f->stage), "message",
+                                           text_json(f->message), "http_status",
+                                           status_json(f->http_status), "attempts",
+                                           (json_int_t)f->attempts, "first_try_at",
+                                           dlm_time_json(f->first_try_at), "last_try_at",
+                                           dlm_time_json(f->last_try_at));
+
+    if (error && f->evidence)
+        json_object_update_missing(error, (json_t *)(uintptr_t)f->evidence);
     return error ? dlm_json_dump(error) : NULL;
 }
 
-/* stored: borrowed, may be NULL. */
-static json_t *error_json(const json_t *stored)
+int64_t dlm_failure_first_try(const char *stored)
 {
-    static const char *const members[] = {"class", "code", "message", "http_status", "body_excerpt"};
-    json_t *error;
+    CLEANUP_JSON json_t *error = dlm_json_object(stored);
+
+    return dlm_time_parse(dlm_json_string(error, "first_try_at"));
+}
+
+/* Of stored, which is borrowed and may be NULL, the members of this list: null where it has none. */
+static json_t *rebuild(const json_t *stored, const char *const *names, size_t n)
+{
+    json_t *object;
 
     if (!json_is_object(stored))
         return json_null();
-    error = json_object();
-    for (size_t i = 0; error && i < ARRAY_SIZE(members); i++) {
-        json_t *value = json_object_get(stored, members[i]);
+    object = json_object();
+    for (size_t i = 0; object && i < n; i++) {
+        json_t *value = json_object_get(stored, names[i]);
 
-        if (json_object_set_new(error, members[i], value ? json_incref(value) : json_null())) {
-            json_decref(error);
+        if (json_object_set_new(object, names[i], value ? json_incref(value) : json_null())) {
+            json_decref(object);
             return NULL;
         }
     }
-    return error;
+    return object;
+}
+
+static json_t *error_json(const json_t *stored)
+{
+    static const char *const names[] = {"class",        "code",         "stage",   "message",
+                                        "http_status",  "url",          "address", "proxy",
+                                        "headers",      "body_excerpt", "tls",     "attempts",
+                                        "first_try_at", "last_try_at"};
+
+    return rebuild(stored, names, ARRAY_SIZE(names));
 }
 
 /* ---- Tasks ------------------------------------------------------------------------------------- */

@@ -17,15 +17,26 @@ json_t *dlm_task_json(const struct dlm_row *row);
 
 json_t *dlm_event_json(const struct dlm_event_row *event);
 
-/*
- * The error object of a task, for dlm_move.error (as text, yours: free()). class_: enum dlmgr_class; code: as dlmgr(1) exits; http_status 0:
- * none; excerpt NULL: none.
- */
-char *dlm_error_text(int class_, int code, const char *message, int http_status,
-                     const void *excerpt, size_t len);
+/* Why a task could not go on. */
+struct dlm_failure {
+    int class_;      /* enum dlmgr_class */
+    int code;        /* as dlmgr(1) exits */
+    int stage;       /* enum dlmgr_stage */
+    int http_status; /* 0: none */
+    const char *message;
+    int64_t attempts, first_try_at, last_try_at; /* wall ms; 0: nothing was tried */
+    const json_t *evidence; /* members of the object that a request left (evidence.h), or NULL */
+};
+
+/* The error object of a task, for dlm_move.error: as text, yours: free(). */
+char *dlm_failure_text(const struct dlm_failure *f);
+/* When the first try was that this stored error tells of; 0: none, or not known. */
+int64_t dlm_failure_first_try(const char *stored);
 
 const char *dlm_class_name(int class_); /* "none" when out of range */
 int dlm_class_parse(const char *name);  /* DLMGR_CLASS_NONE for NULL and others */
+const char *dlm_stage_name(int stage);  /* NULL when there is none */
+int dlm_stage_parse(const char *name);
 
 json_t *dlm_time_json(int64_t wall);      /* 0: null */
 int64_t dlm_time_parse(const char *text); /* what dlm_clock_format() wrote; 0 for NULL and other text */

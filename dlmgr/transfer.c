@@ -13,6 +13,8 @@
  */
 #include "dlmgr/transfer.h"
 
+#include "dlmgr/proxy.h"
+
 #include <stdio.h>
 
 #define REFILL_MS 25
@@ -300,6 +302,7 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     int r;
 
     t->judged = t->cut = t->waits = false;
+    t->check = DLM_TLS_NONE;
     t->n_held = 0;
     free(TAKE_PTR(t->held));
     t->trouble[0] = '\0';
@@ -318,6 +321,7 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    dlm_tls_watch(easy, &t->tls);
     dlm_answer_reset(&t->answer, dlm_clock_wall());
     r = dlm_fetch_add(t->env->fetch, &t->fetching);
     return r < 0 ? dlm_fail(e, r, "libcurl does not take the request") : 0;
@@ -336,29 +340,73 @@ static int proxy_refusal(const struct dlm_transfer *t)
 /* ---- Ending ---------------------------------------------------------------------------------------- */
 
 static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int class_, int code,
-                        const char *text)
+                        int stage, const char *text)
 {
     t->verdict = (struct dlm_verdict){.action = action,
                                       .class_ = class_,
                                       .code = code,
+                                      .stage = stage,
                                       .length = -1,
                                       .total = -1,
                                       .wait_ms = -1};
     snprintf(t->verdict.text, sizeof(t->verdict.text), "%s", text);
 }
 
+static int64_t reached_at(CURL *easy, CURLINFO what)
+{
+    curl_off_t us = 0;
+
+    curl_easy_getinfo(easy, what, &us);
+    return us;
+}
+
+static int stage_of(const struct dlm_transfer *t)
+{
+    CURL *easy = t->fetching.easy;
+    struct dlm_reached r = {.tls = t->at.https,
+                            .resolved = reached_at(easy, CURLINFO_NAMELOOKUP_TIME_T),
+                            .connected = reached_at(easy, CURLINFO_CONNECT_TIME_T),
+                            .ready = reached_at(easy, CURLINFO_APPCONNECT_TIME_T),
+                            .sent = reached_at(easy, CURLINFO_PRETRANSFER_TIME_T)};
+
+    return dlm_verdict_reached(&r);
+}
+
 /* What libcurl says about an end that was not ours. */
 static void judge_trouble(struct dlm_transfer *t)
 {
     struct dlm_trouble trouble = {.curl = (int)t->code, .detail = t->trouble};
+    char says[256];
     long os_errno = 0;
 
-    if (t->fetching.easy)
+    if (t->fetching.easy) {
         curl_easy_getinfo(t->fetching.easy, CURLINFO_OS_ERRNO, &os_errno);
+        trouble.reached = stage_of(t);
+    }
     trouble.os_errno = (int)os_errno;
     trouble.proxy_status = proxy_refusal(t);
+    t->check = dlm_tls_check(t->tls, (int)t->code, t->trouble);
+    trouble.tls = dlm_tls_says(t->tls, t->check, says) ? says : NULL;
     dlm_verdict_curl(&trouble, &t->verdict);
     t->status = trouble.proxy_status;
+}
+
+/* body: what is held is the beginning of an answer, and not of the file. */
+static void gather_evidence(struct dlm_transfer *t, bool body)
+{
+    struct dlm_scene scene = {.easy = t->fetching.easy,
+                              .opts = t->opts,
+                              .at = &t->at,
+                              .proxy = dlm_proxy_choose(t->opts, &t->at),
+                              .tried = &t->target.tried,
+                              .tls = t->tls,
+                              .check = t->check,
+                              .detail = t->trouble,
+                              .body = body && t->n_held ? t->held : NULL,
+                              .n_body = t->n_held};
+
+    json_decref(t->evidence);
+    t->evidence = dlm_evidence(&scene);
 }
 
 static bool all_came(const struct dlm_transfer *t)
@@ -375,17 +423,20 @@ static void conclude(struct dlm_transfer *t)
 {
     dlm_writer_stop(&t->writer, t->env->slots);
     if (t->disk_errno)
-        verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_IO, strerror(t->disk_errno));
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_IO, DLMGR_STAGE_WRITE,
+                    strerror(t->disk_errno));
     else if (t->oversize)
-        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP,
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE,
                     "the file is larger than --max-size allows");
     else if (all_came(t))
         t->verdict.action = DLM_TAKE;
     else if (t->code == CURLE_OK)
-        verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK,
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK, DLMGR_STAGE_RECEIVE,
                     "the answer ended too early");
     else
         judge_trouble(t);
+    if (t->verdict.action != DLM_TAKE)
+        gather_evidence(t, false);
     give_back(t);
     t->ops->ended(t);
 }
@@ -394,22 +445,26 @@ static void conclude(struct dlm_transfer *t)
 static void refuse(struct dlm_transfer *t)
 {
     if (t->target.refused)
-        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_NETWORK,
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_NETWORK, DLMGR_STAGE_CONNECT,
                     "the address is private, and --block-private is set");
     else if (!t->judged && t->answer.no_memory)
-        verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory");
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_RECEIVE,
+                    "out of memory");
     else if (!t->judged && t->code == CURLE_WRITE_ERROR)
-        verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP,
+        verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE,
                     "the answer's header is too long");
     else if (!t->judged)
         judge_trouble(t);
+    if (t->verdict.action != DLM_COMPLETE)
+        gather_evidence(t, t->judged);
     give_back(t);
     t->ops->ended(t);
 }
 
-static void fail(struct dlm_transfer *t, int class_, int code, const char *text)
+static void fail(struct dlm_transfer *t, int class_, int code, int stage, const char *text)
 {
-    verdict_set(t, DLM_FAIL, class_, code, text);
+    verdict_set(t, DLM_FAIL, class_, code, stage, text);
+    gather_evidence(t, t->judged);
     give_back(t);
     t->ops->ended(t);
 }
@@ -420,7 +475,7 @@ static void ask_again(struct dlm_transfer *t)
 
     give_back(t);
     if (ask(t, &e) < 0)
-        fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, e.text);
+        fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_NONE, e.text);
 }
 
 static void follow(struct dlm_transfer *t)
@@ -429,10 +484,10 @@ static void follow(struct dlm_transfer *t)
     dlmgr_error e = {0};
 
     if (t->hops++ >= DLM_REDIRECTS_MAX)
-        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS,
+        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS, DLMGR_STAGE_RECEIVE,
                     "more than 10 redirects: the server sends us in circles");
     if (dlm_url_redirect(&t->at, t->answer.location, &next, &e) < 0)
-        return fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, e.text);
+        return fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE, e.text);
     dlm_url_clear(&t->at);
     t->at = next;
     ask_again(t);
@@ -443,7 +498,7 @@ static void reask(struct dlm_transfer *t)
     struct dlm_url at;
 
     if (dlm_url_copy(&t->given, &at) < 0)
-        return fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, "out of memory");
+        return fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_NONE, "out of memory");
     dlm_url_clear(&t->at);
     t->at = at;
     t->hops = 0;
@@ -532,6 +587,8 @@ struct dlm_transfer *dlm_transfer_free(struct dlm_transfer *t)
     dlm_url_clear(&t->given);
     dlm_url_clear(&t->at);
     dlm_answer_clear(&t->answer);
+    dlm_tls_drop(&t->tls);
+    json_decref(t->evidence);
     free(t->validator);
     free(t->held);
     free(t);

@@ -15,6 +15,7 @@
 #ifndef DLM_TRANSFER_H
 #define DLM_TRANSFER_H
 
+#include "dlmgr/evidence.h"
 #include "dlmgr/fetch.h"
 #include "dlmgr/limit.h"
 #include "dlmgr/sink.h"
@@ -93,7 +94,10 @@ struct dlm_transfer {
         verdict; /* as judged; then as it ended: TAKE or COMPLETE: all that was asked for is in the part */
     CURLcode code;
     int disk_errno; /* not 0: writing failed */
-    int status;
+    int status;     /* of the answer, or of a proxy's to CONNECT; 0 none */
+    struct dlm_tls *tls;
+    enum dlm_tls_check check; /* of its certificates that failed */
+    json_t *evidence; /* of one that did not bring what was asked for; NULL: none, or no memory */
 };
 
 /*

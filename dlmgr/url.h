@@ -52,5 +52,8 @@ bool dlm_url_same_origin(const struct dlm_url *a, const struct dlm_url *b);
  * good URL. Yours: free(); NULL when out of memory. *ret_had_secret (may be NULL): something was replaced.
  */
 char *dlm_url_redact(const char *text, bool *ret_had_secret);
+/* fn for each piece that dlm_url_redact() replaces, as it stands in the text. */
+void dlm_url_secrets(const char *text, void (*fn)(const char *secret, size_t len, void *context),
+                     void *context);
 
 #endif

@@ -128,6 +128,7 @@ static void end(const struct question *q, struct dlm_verdict *v, enum dlm_action
     v->action = action;
     v->class_ = class_;
     v->code = code;
+    v->stage = DLMGR_STAGE_RECEIVE;
     snprintf(v->text, sizeof(v->text), "%s: %s", status, says);
 }
 

@@ -77,7 +77,8 @@ struct dlm_rules {
 struct dlm_verdict {
     enum dlm_action action;
     int class_; /* enum dlmgr_class; DLMGR_CLASS_NONE for TAKE, COMPLETE and REDIRECT */
-    int code; /* enum dlm_exit: what the task's error will be if it ends here; 0 for those three */
+    int code;  /* enum dlm_exit: what the task's error will be if it ends here; 0 for those three */
+    int stage; /* enum dlmgr_stage, as class_ */
 
     /* TAKE, and RESTART with usable */
     int64_t offset;
@@ -110,9 +111,18 @@ struct dlm_trouble {
     int os_errno;       /* CURLINFO_OS_ERRNO, or 0 */
     int proxy_status;   /* CURLINFO_HTTP_CONNECTCODE, or 0 */
     const char *detail; /* CURLOPT_ERRORBUFFER, may be "" or NULL */
+    int reached;        /* enum dlmgr_stage: where it was, for codes that may come anywhere */
+    const char *tls; /* what is wrong with the certificate, instead of the table's words and detail; NULL: nothing that is known */
 };
 
-/* WAIT or FAIL with class, code and text. */
+/* How far a request has come, by libcurl's clock: us since it began, 0 not yet. */
+struct dlm_reached {
+    bool tls; /* there is TLS between connected and ready */
+    int64_t resolved, connected, ready, sent;
+};
+int dlm_verdict_reached(const struct dlm_reached *r);
+
+/* WAIT or FAIL with class, code, stage and text. */
 void dlm_verdict_curl(const struct dlm_trouble *trouble, struct dlm_verdict *ret);
 
 /* "404 Not Found"; the number alone for codes that have no name. */

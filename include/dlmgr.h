@@ -92,6 +92,23 @@ enum dlmgr_class {
     DLMGR_CLASS_LOCAL,      /* this machine: disk, permissions, names */
 };
 
+/* How far a download had come when that happened. */
+enum dlmgr_stage {
+    DLMGR_STAGE_NONE,    /* none of these, or not known */
+    DLMGR_STAGE_RESOLVE, /* a name, to an address */
+    DLMGR_STAGE_CONNECT, /* to the server, or by way of a proxy */
+    DLMGR_STAGE_TLS,     /* agreeing on keys, and on who the server is */
+    DLMGR_STAGE_SEND,    /* the request */
+    DLMGR_STAGE_RECEIVE, /* the answer: a refusal, or a body that did not come */
+    DLMGR_STAGE_VERIFY,  /* length and digest */
+    DLMGR_STAGE_WRITE,   /* the part file: make, write, sync, read back */
+    DLMGR_STAGE_COMMIT,  /* giving the file its name */
+};
+
+/* "transient", "resolve", ... as JSON has them; static storage, NULL when out of range or none. Any thread. */
+DLMGR_API const char *dlmgr_class_name(int class_);
+DLMGR_API const char *dlmgr_stage_name(int stage);
+
 /* Filled in by a failing call; owned by the caller; needs no freeing. */
 typedef struct dlmgr_error {
     int code;        /* enum dlmgr_code */
@@ -275,9 +292,12 @@ typedef struct dlmgr_task {
     int64_t wait_until;
     int error_code; /* the exit code of dlmgr(1) that fits, 0: no error */
     int error_class;
+    int error_stage; /* enum dlmgr_stage */
     const char *error_text;
     int http_status;
-    const char *digest; /* "sha-256=HEX" that was asked for, or NULL */
+    const char *error_address; /* "127.0.0.1:443" that it spoke to, or NULL */
+    const char *error_json; /* all that is known, as one line that dlmgr(1) describes; NULL: no error */
+    const char *digest;     /* "sha-256=HEX" that was asked for, or NULL */
     const void *user_data;
     size_t user_data_len;
     const void *more; /* the library's */
@@ -394,8 +414,8 @@ typedef struct dlmgr_event {
     const char *path;   /* of a done one */
     int missing;        /* of a done one: 1: no file has that name any more */
     int64_t bytes_total;
-    int error_code;
-    const char *error_text;
+    int error_code, error_class, error_stage, http_status; /* as in dlmgr_task */
+    const char *error_text, *error_address, *error_json;
     const void *user_data;
     size_t user_data_len;
     const char *json;      /* all of it as one line */

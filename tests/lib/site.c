@@ -17,8 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const char *const names[SITE_PORTS] = {"http",      "https",      "tls1",   "expired",
-                                              "wronghost", "selfsigned", "client", "proxy"};
+static const char *const names[SITE_PORTS] = {"http",       "https",  "tls1",
+                                              "expired",    "notyet", "wronghost",
+                                              "selfsigned", "client", "proxy"};
 
 static int read_ports(struct site *s, FILE *from)
 {

@@ -15,6 +15,7 @@ enum site_port {
     SITE_HTTPS,
     SITE_TLS1,
     SITE_EXPIRED,
+    SITE_NOTYET,
     SITE_WRONGHOST,
     SITE_SELFSIGNED,
     SITE_CLIENT,

@@ -49,7 +49,10 @@ static void add(struct dlm_store *s, const char *more)
 
 static void fail_with(struct dlm_store *s, int64_t id, int status)
 {
-    CLEANUP_FREE char *error = dlm_error_text(DLMGR_CLASS_PERMANENT, 22, "no", status, NULL, 0);
+    CLEANUP_FREE char *error = dlm_failure_text(&(struct dlm_failure){.class_ = DLMGR_CLASS_PERMANENT,
+                                                                      .code = 22,
+                                                                      .http_status = status,
+                                                                      .message = "no"});
     struct dlm_move m = {.id = id, .to = DLMGR_FAILED, .error = error, .exit_code = 22, NO_CHANGE};
 
     journal_drive(s, id, DLMGR_RUNNING);
