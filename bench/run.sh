@@ -1,13 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 #
-# run.sh [--json] [large] [small] [queue] [flood] - dlmgr beside curl, aria2 and wget, all in one run, medians of N (5).
+# run.sh [--json] [large] [small] [queue] [flood] [session] - dlmgr beside curl, aria2 and wget, all in one run, medians of N (5).
 #
 # A real nginx on loopback serves; the product has its journal and all its syncs on. Times of different days or machines say
 # little, so goals are ratios to what a peer did in the same run wherever there is one. Everything lies below a directory made in BENCH_DIR
 # (or TMPDIR, or /tmp), which should be on a real file system, and is removed at the end.
 #
-# N=1 and smaller SIZE (MiB), FILES, WRITER (MiB), TASKS, FLOOD make a quick run. DLMGR names another program to measure.
+# N=1 and smaller SIZE (MiB), FILES, WRITER (MiB), TASKS, FLOOD, EVENTS make a quick run. DLMGR names another program to measure.
 # Progress goes to stderr, results to stdout. Exit code: 0 all was measured, whether goals were met or not.
 # shellcheck disable=SC2034 # the parts use what is set here
 set -eu -o pipefail
@@ -16,12 +16,12 @@ unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY DLMGR_HO
 cd "$(dirname "$0")/.."
 B=${B:-build}
 DLMGR=${DLMGR:-$B/dlmgr}
-N=${N:-5} SIZE=${SIZE:-2048} FILES=${FILES:-10000} WRITER=${WRITER:-4096} TASKS=${TASKS:-100000} FLOOD=${FLOOD:-1000000}
+N=${N:-5} SIZE=${SIZE:-2048} FILES=${FILES:-10000} WRITER=${WRITER:-4096} TASKS=${TASKS:-100000} FLOOD=${FLOOD:-1000000} EVENTS=${EVENTS:-100000}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
 case $DLMGR in /*) ;; *) DLMGR=$PWD/$DLMGR ;; esac
 
 here=$PWD/bench
-for part in lib large small queue flood; do
+for part in lib large small queue flood session; do
     # shellcheck source=/dev/null
     . "$here/$part.sh"
 done
@@ -106,8 +106,8 @@ json='' parts=''
 for word; do
     case $word in
     --json) json=1 ;;
-    large | small | queue | flood) parts+=" $word" ;;
-    *) die "$word: use large, small, queue, flood or --json" ;;
+    large | small | queue | flood | session) parts+=" $word" ;;
+    *) die "$word: use large, small, queue, flood, session or --json" ;;
     esac
 done
 [ -x "$DLMGR" ] || die "$DLMGR is not there: run make"
@@ -125,7 +125,7 @@ head -c "${SIZE}M" /dev/urandom >"$www/large"
 http=$(NGINX_ACCESS_LOG=off server speed)
 seen=$(server seen)
 small_lists
-for part in ${parts:-large small queue flood}; do
+for part in ${parts:-large small queue flood session}; do
     say "$part"
     "part_$part"
 done

@@ -14,7 +14,7 @@
  */
 #include "dlmgr/api_session.h"
 
-enum { PAGE = 1000, PAUSE_MS = 1000, PAUSE_MAX_MS = 60000 };
+enum { PAGE = 1000, TASKS = 250, PAUSE_MS = 1000, PAUSE_MAX_MS = 60000 };
 
 #define BIT(state) (1u << (state))
 #define LIVE_STATES                                                                                \
@@ -29,7 +29,7 @@ static int restore(struct dlmgr_session *s, int budget, dlmgr_error *e)
                                .session = s->name,
                                .states = LIVE_STATES | BIT(DLMGR_PAUSED),
                                .after = s->restored_to,
-                               .limit = MIN(budget, PAGE)};
+                               .limit = MIN(budget, TASKS)}; /* of JSON, in the arena of each worker in turn */
     const dlmgr_task *task;
     dlmgr_list *list;
     int n, r = dlmgr_query(s->handle, &selector, &list, e);
