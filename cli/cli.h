@@ -65,6 +65,9 @@ void cli_print_raw(struct cli *cli, const char *text);
 /* A task as a line of JSON. */
 void cli_print_task(struct cli *cli, const dlmgr_task *task);
 
+/* An object of JSON: as it is with --json, else a line a member, those of objects indented. Exit code. (list.c) */
+int cli_print_object(struct cli *cli, const char *text);
+
 /* Write out what is buffered; false when stdout failed now or before. */
 bool cli_flush(struct cli *cli);
 
@@ -135,6 +138,7 @@ int cli_set(struct cli *cli);
 int cli_run(struct cli *cli);
 int cli_wait(struct cli *cli);
 int cli_events(struct cli *cli);
+int cli_session(struct cli *cli);
 int cli_daemon(struct cli *cli);
 int cli_doctor(struct cli *cli);
 

@@ -134,29 +134,34 @@ static void show_value(struct cli *cli, const char *name, json_t *value, int ind
                                              : text);
 }
 
-static int show_one(struct cli *cli, dlmgr *handle, const char *word)
+int cli_print_object(struct cli *cli, const char *text)
 {
-    FREES char *text = NULL;
-    char why[CLI_WHY];
-    dlmgr_error error;
-    json_t *object;
-    int64_t id;
+    json_t *object = NULL;
 
-    if (!cli_number(word, 1, INT64_MAX, &id, why))
-        return cli_fail(cli, EXIT_USAGE, "%s: is not a task's id; see dlmgr list", word);
-    if (dlmgr_show(handle, id, cli->args.secrets, &text, &error) != 0)
-        return cli_fail_error(cli, &error, NULL);
     if (cli->args.json) {
         cli_print_raw(cli, text);
         return 0;
     }
     object = json_loads(text, 0, NULL);
     if (!object)
-        return cli_fail(cli, EXIT_UNKNOWN,
-                        "task %s: the owner's answer cannot be read; show it with --json", word);
+        return cli_fail(cli, EXIT_UNKNOWN, "the owner's answer cannot be read; show it with --json");
     show_members(cli, object, 0);
     json_decref(object);
     return 0;
+}
+
+static int show_one(struct cli *cli, dlmgr *handle, const char *word)
+{
+    FREES char *text = NULL;
+    char why[CLI_WHY];
+    dlmgr_error error;
+    int64_t id;
+
+    if (!cli_number(word, 1, INT64_MAX, &id, why))
+        return cli_fail(cli, EXIT_USAGE, "%s: is not a task's id; see dlmgr list", word);
+    if (dlmgr_show(handle, id, cli->args.secrets, &text, &error) != 0)
+        return cli_fail_error(cli, &error, NULL);
+    return cli_print_object(cli, text);
 }
 
 int cli_show(struct cli *cli)

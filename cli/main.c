@@ -42,6 +42,8 @@ static const struct command commands[] = {
     {"run", cli_run, C_RUN, "[options]", "work until nothing is left to do"},
     {"wait", cli_wait, C_WAIT, "[options] [ID...]", "wait until tasks have ended"},
     {"events", cli_events, C_EVENTS, "[options]", "durable events, one JSON object a line"},
+    {"session", cli_session, C_SESSION, "list | show NAME | set NAME --on-event CMD | remove NAME",
+     "sessions of apps, and the command that wakes one"},
     {"daemon", cli_daemon, C_DAEMON, "start|stop|restart|status|run [options]",
      "the background service"},
     {"doctor", cli_doctor, C_DOCTOR, "[options]", "check journal, files and modes"},

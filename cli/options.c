@@ -111,6 +111,8 @@ const struct cli_option cli_options[] = {
      "acknowledge up to this one and print nothing"},
     {"exec", 0, OPTION_TEXT, 0, C_EVENTS, AT(exec), 0, 0, "CMD",
      "sh -c CMD for each, acknowledged when it exits 0"},
+    {"on-event", 0, OPTION_TEXT, 0, C_SESSION, AT(on_event), 0, 0, "CMD",
+     "sh -c CMD when events wait and nobody holds it; '' removes it"},
     {"fix", 0, OPTION_FLAG, 0, C_DOCTOR, AT(fix), 0, 0, NULL,
      "quarantine what is broken; deletes nothing"},
 

@@ -42,7 +42,7 @@ struct args {
     const char *input; /* -i */
     int fresh, patient, no_start, start, forever, stay, log_stderr;
     int follow, ack, all, delete_part, secrets, fix;
-    const char *exec, *new_url;
+    const char *exec, *new_url, *on_event;
     unsigned states;
     int64_t after, limit, ack_to, timeout_ms, idle_ms, ready_fd;
     struct strings operands;
@@ -85,11 +85,12 @@ enum command_bit {
     C_EVENTS = 1 << 12,
     C_DAEMON = 1 << 13,
     C_DOCTOR = 1 << 14,
+    C_SESSION = 1 << 15,
     C_ACT = C_PAUSE | C_RESUME | C_CANCEL | C_RETRY | C_REMOVE,
     C_NEW = C_GET | C_ADD,
     C_OWN = C_GET | C_RUN | C_DAEMON,
-    C_GLOBAL = 1 << 15, /* in front of the command */
-    C_ANY = (1 << 16) - 1,
+    C_GLOBAL = 1 << 16, /* in front of the command */
+    C_ANY = (1 << 17) - 1,
 };
 
 enum option_place { IN_LIST = 1, IN_CONF = 2, HIDDEN = 4 };
@@ -98,7 +99,7 @@ struct cli_option {
     const char *name;
     char letter;
     unsigned char kind, places;
-    unsigned short commands;
+    unsigned commands;
     size_t offset;
     int64_t min, max;
     const char *value; /* NULL: takes none */

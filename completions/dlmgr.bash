@@ -5,7 +5,7 @@
 #
 # One list a group of options, as cli/options.c groups them; a test compares them with what each command's --help says.
 
-_dlmgr_commands='get add list show pause resume cancel retry remove set run wait events daemon doctor'
+_dlmgr_commands='get add list show pause resume cancel retry remove set run wait events session daemon doctor'
 _dlmgr_states='queued running verifying committing done waiting paused failed cancelled'
 
 _dlmgr_global='--home --json --quiet --verbose --help --version -q -v -h -V'
@@ -30,6 +30,7 @@ _dlmgr_options() # COMMAND
     run) echo "$_dlmgr_own --limit-rate --forever --patient" ;;
     wait) echo '--timeout --patient' ;;
     events) echo '--session --after --follow --ack --ack-to --exec' ;;
+    session) echo '--on-event' ;;
     daemon) echo "$_dlmgr_own --limit-rate --forever --stay --idle" ;;
     doctor) echo '--fix' ;;
     esac
@@ -59,7 +60,7 @@ _dlmgr_values() # OPTION WORD
         ;;
     --out | --mirror | --header | --user | --priority | --start-after | --connections | --limit-rate | --max-tries | \
         --retry-wait | --max-size | --key | --session | --user-data | --pinned-pubkey | --proxy | --max-active | \
-        --max-per-host | --keep-done | --url | --after | --limit | --timeout | --ack-to | --exec | --idle | \
+        --max-per-host | --keep-done | --url | --after | --limit | --timeout | --ack-to | --exec | --on-event | --idle | \
         -o | -H | -u | -x | -j) ;;
     *) return 1 ;;
     esac
@@ -88,6 +89,8 @@ _dlmgr()
     *)
         if [ -z "$command" ]; then
             mapfile -t COMPREPLY < <(compgen -W "$_dlmgr_commands" -- "$word")
+        elif [ "$command" = session ]; then
+            mapfile -t COMPREPLY < <(compgen -W 'list show set remove' -- "$word")
         elif [ "$command" = daemon ]; then
             mapfile -t COMPREPLY < <(compgen -W 'start stop restart status run' -- "$word")
         fi

@@ -24,7 +24,7 @@ static const struct dlm_method methods[] = {
     {"act", DLM_METHOD_WRITE, true, dlm_work_act},
     {"set", DLM_METHOD_WRITE, true, dlm_work_set},
     {"ack_to", DLM_METHOD_WRITE, false, dlm_work_ack_to},
-    {"session_set", DLM_METHOD_WRITE, false, dlm_work_session_set},
+    {"session_set", DLM_METHOD_WRITE, true, dlm_work_session_set},
     {"session_remove", DLM_METHOD_WRITE, false, dlm_work_session_remove},
     {"session_hold", DLM_METHOD_WRITE, false, dlm_work_session_hold},
     {"deliver", DLM_METHOD_WRITE, false, dlm_work_deliver},

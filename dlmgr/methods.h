@@ -16,7 +16,7 @@ enum dlm_method_kind { DLM_METHOD_READ, DLM_METHOD_WRITE, DLM_METHOD_ENGINE };
 struct dlm_method {
     const char *name;
     int kind;
-    bool wakes; /* afterwards the scheduler looks at the queue again */
+    bool wakes; /* afterwards the scheduler looks at the queue again, and who listens gets news */
     /* Runs inside a transaction when WRITE, and may run again after a rollback. *ret_result is a new reference. */
     int (*work)(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e);
 };

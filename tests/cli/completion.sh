@@ -44,6 +44,7 @@ test_values_are_completed()
     same "$(completed dlmgr list --state failed,ca)" failed,cancelled
     same "$(completed dlmgr daemon st)" $'start\nstop\nstatus'
     same "$(completed dlmgr --home get --js)" --json
+    same "$(completed dlmgr session s)" $'show\nset'
     mkdir some && touch some-file
     same "$(completed dlmgr add --dir so)" some
     same "$(completed dlmgr add -i so | sort)" $'some\nsome-file'

@@ -15,7 +15,7 @@ nothing_added()
 test_each_command_helps_and_is_in_the_manual()
 {
     local command option
-    for command in get add list show pause resume cancel retry remove set run wait events daemon doctor; do
+    for command in get add list show pause resume cancel retry remove set run wait events session daemon doctor; do
         expect 0 "$DLMGR" "$command" --help
         out_has "^Usage: dlmgr $command "
         grep -q "\*$command\*" "$ROOT/docs/man/dlmgr.1.scd" || fail "the manual lacks $command"
