@@ -56,6 +56,18 @@ test_the_header_compiles_everywhere()
     done
 }
 
+# libdlmgr(3) has each function of the header and no other, and its example is a program.
+test_the_manual_has_each_function()
+{
+    local page=$ROOT/docs/man/libdlmgr.3.scd
+    sed -n 's/^DLMGR_API [^(]*[ *]\(dlmgr_[a-z_]*\)(.*/\1/p' "$ROOT/include/dlmgr.h" | sort -u >header
+    check [ "$(wc -l <header)" -gt 40 ]
+    sed -n '/^# FUNCTIONS/,/^# EXAMPLE/p' "$page" | grep -o 'dlmgr_[a-z_]*\*()' | tr -d '*()' | sort -u >manual
+    same "$(diff header manual)" "" "functions of the header and the manual"
+    sed -n '/^# EXAMPLE/,$p' "$page" | sed -n '/^```/,/^```/p' | sed '/^```/d; s/\\\\/\\/g' >example.c
+    expect 0 gcc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I"$ROOT/include" example.c
+}
+
 # The version stands in one place.
 test_the_version_stands_in_one_place()
 {
