@@ -1,23 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * list.c - list and show: what the journal says, for people and as JSON.
+ * list.c - list: what the journal says of many tasks, a line each, for people and as JSON.
  *
  * A list is asked for in pages of a thousand and printed page by page, so a million tasks take no memory and hold no
  * transaction open. A reader that closes the pipe ends it quietly.
  */
 #include "cli/cli.h"
 #include "cli/text.h"
-#include "cli/values.h"
 
-#include <jansson.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { PAGE = 1000 };
 
 static void row(struct cli *cli, const dlmgr_task *task)
 {
-    char done[16], total[16], speed[16], name[2048], line[4096], rate[24] = "", state[32];
+    char done[16], total[16], speed[16], name[2048], why[1024], line[4096], rate[24] = "", state[32];
     int percent = task->bytes_total > 0
                       ? (int)((double)task->bytes_done * 100 / (double)task->bytes_total)
                       : 0;
@@ -29,11 +26,13 @@ static void row(struct cli *cli, const dlmgr_task *task)
     else if (task->wait_reason)
         snprintf(rate, sizeof(rate), "%.20s", task->wait_reason);
     snprintf(state, sizeof(state), "%-10s", dlmgr_state_name(task->state));
-    snprintf(line, sizeof(line), "%6lld  %s%s%s %3d%% %7s/%-7s %10s  %s", (long long)task->id,
+    snprintf(line, sizeof(line), "%6lld  %s%s%s %3d%% %7s/%-7s %10s  %s%s%s", (long long)task->id,
              cli_color(task->state), state, cli_color_end(),
              task->state == DLMGR_DONE ? 100 : percent, cli_text_bytes(task->bytes_done, done),
              cli_text_bytes(task->bytes_total, total), rate,
-             cli_text_safe(task->path ? task->path : task->url, name, sizeof(name)));
+             cli_text_safe(task->path ? task->path : task->url, name, sizeof(name)),
+             task->error_text ? ": " : "",
+             cli_text_safe(task->error_text ? task->error_text : "", why, sizeof(why)));
     cli_print_raw(cli, line);
 }
 
@@ -83,102 +82,4 @@ int cli_list(struct cli *cli)
         cli_flush(cli);
     } while (n == selector.limit && left > 0 && !cli->stdout_error);
     return cli_finish(cli, EXIT_DONE, true);
-}
-
-/* ---- show -------------------------------------------------------------------------------------- */
-
-static void show_value(struct cli *cli, const char *name, json_t *value, int indent);
-
-static void show_line(struct cli *cli, int indent, const char *name, const char *value)
-{
-    char safe[8192], line[9000];
-
-    snprintf(line, sizeof(line), "%*s%s%s%s", indent, "", name, *value ? ": " : ":",
-             cli_text_safe(value, safe, sizeof(safe)));
-    cli_print_raw(cli, line);
-}
-
-static void show_members(struct cli *cli, json_t *object, int indent)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach (object, name, value) {
-        show_value(cli, name, value, indent);
-    }
-}
-
-/* Objects and arrays of objects below their name, all else on one line. */
-static void show_value(struct cli *cli, const char *name, json_t *value, int indent)
-{
-    FREES char *text = NULL;
-    json_t *item;
-    size_t i;
-
-    if (json_is_object(value)) {
-        show_line(cli, indent, name, "");
-        show_members(cli, value, indent + 2);
-        return;
-    }
-    if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
-        json_array_foreach (value, i, item) {
-            show_value(cli, name, item, indent);
-        }
-        return;
-    }
-    if (!json_is_string(value))
-        text = json_dumps(value, JSON_ENCODE_ANY);
-    show_line(cli, indent, name,
-              json_is_string(value)          ? json_string_value(value)
-              : json_is_null(value) || !text ? "-"
-                                             : text);
-}
-
-int cli_print_object(struct cli *cli, const char *text)
-{
-    json_t *object = NULL;
-
-    if (cli->args.json) {
-        cli_print_raw(cli, text);
-        return 0;
-    }
-    object = json_loads(text, 0, NULL);
-    if (!object)
-        return cli_fail(cli, EXIT_UNKNOWN, "the owner's answer cannot be read; show it with --json");
-    show_members(cli, object, 0);
-    json_decref(object);
-    return 0;
-}
-
-static int show_one(struct cli *cli, dlmgr *handle, const char *word)
-{
-    FREES char *text = NULL;
-    char why[CLI_WHY];
-    dlmgr_error error;
-    int64_t id;
-
-    if (!cli_number(word, 1, INT64_MAX, &id, why))
-        return cli_fail(cli, EXIT_USAGE, "%s: is not a task's id; see dlmgr list", word);
-    if (dlmgr_show(handle, id, cli->args.secrets, &text, &error) != 0)
-        return cli_fail_error(cli, &error, NULL);
-    return cli_print_object(cli, text);
-}
-
-int cli_show(struct cli *cli)
-{
-    CLOSES dlmgr *handle = NULL;
-    dlmgr_error error;
-    int code = 0;
-    size_t i;
-
-    if (cli->args.operands.n == 0)
-        return cli_fail(cli, EXIT_USAGE, "show: which ID? see dlmgr list");
-    if (cli_open(cli, DLMGR_EITHER, &handle, &error) != 0)
-        return cli_fail_error(cli, &error, NULL);
-    for (i = 0; i < cli->args.operands.n && code == 0; i++) {
-        if (i > 0 && !cli->args.json)
-            cli_print_raw(cli, "");
-        code = show_one(cli, handle, cli->args.operands.items[i]);
-    }
-    return cli_finish(cli, code, true);
 }
