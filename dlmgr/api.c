@@ -136,6 +136,11 @@ static int call_without(struct dlmgr *h, const struct dlm_method *m, json_t *par
 
     if (h->mode == DLMGR_EITHER && m->kind != DLM_METHOD_ENGINE)
         r = dlm_api_journal(h, m, params, ret_result, e);
+    if (r == DLMGR_EJOURNAL && atomic_load(&h->place) == DLMGR_PLACE_CLIENT) {
+        *ret_again =
+            true; /* too new for us, perhaps; the owner that we understood may be being restarted */
+        return r;
+    }
     if (r != DLMGR_EBUSY) {
         atomic_store(&h->place, DLMGR_PLACE_JOURNAL);
         return r;

@@ -3,7 +3,8 @@
  * api_journal.c - a method on a journal that nobody owns, on the caller's thread.
  *
  * What reads needs no lock: a reader of SQLite sees one moment, whoever writes. Its connection is kept for the next call, as
- * long as journal.db is still the same file. A home without a journal gets one first, so that there is one set of answers.
+ * long as journal.db is still the same file. A home without a journal gets one first, so that there is one set of answers, and so is one of an
+ * older version brought up to date: after an upgrade the first `dlmgr list` must work.
  *
  * What changes something is an owner for as long as one transaction takes: lock, begin, work, commit. Part files that nobody
  * needs any more go after the commit, and the lock goes last, for until then no owner may begin with them.
@@ -41,9 +42,15 @@ static bool reader_is_current(const struct dlmgr *h)
            st.st_dev == h->reader_dev && st.st_ino == h->reader_ino;
 }
 
+/* Missing, or of an older version: who opens it for writing makes it, or brings it up to date. */
+static bool writer_helps(int r, const dlmgr_error *e)
+{
+    return r == DLMGR_ENOTFOUND || (r == DLMGR_EJOURNAL && e->sys_errno == ESTALE);
+}
+
 static int reader_open(struct dlmgr *h, dlmgr_error *e)
 {
-    struct dlm_store *fresh;
+    struct dlm_store *writer;
     struct stat st;
     int r;
 
@@ -51,11 +58,11 @@ static int reader_open(struct dlmgr *h, dlmgr_error *e)
         return 0;
     dlm_store_close(TAKE_PTR(h->reader));
     r = dlm_store_open(h->home->fd, h->home->path, DLM_STORE_READ, &h->reader, e);
-    if (r == DLMGR_ENOTFOUND) {
-        r = writer_open(h, &fresh, e);
+    if (writer_helps(r, e)) {
+        r = writer_open(h, &writer, e);
         if (r < 0)
             return r;
-        writer_close(h, fresh);
+        writer_close(h, writer);
         r = dlm_store_open(h->home->fd, h->home->path, DLM_STORE_READ, &h->reader, e);
     }
     if (r == 0 && fstatat(h->home->fd, "journal.db", &st, AT_SYMLINK_NOFOLLOW) == 0) {

@@ -294,6 +294,16 @@ static int open_writer(const struct dlm_file *f, int homefd, const char *home, i
     return rc == SQLITE_OK ? 0 : dlm_sql_fail(e, *db, rc, home, f->name);
 }
 
+/* ESTALE tells it from what no writer can help. */
+static int refuse_older(const struct dlm_file *f, const char *home, dlmgr_error *e)
+{
+    refuse(e, DLMGR_EJOURNAL, home, f->name,
+           "is of an older version; a writer brings it up to date");
+    if (e)
+        e->sys_errno = ESTALE;
+    return DLMGR_EJOURNAL;
+}
+
 static int open_reader(const struct dlm_file *f, int homefd, const char *home, sqlite3 **db,
                        dlmgr_error *e)
 {
@@ -303,10 +313,7 @@ static int open_reader(const struct dlm_file *f, int homefd, const char *home, s
     if (rc != SQLITE_OK)
         return dlm_sql_fail(e, *db, rc, home, f->name);
     r = is_ours(f, *db, home, &version, e);
-    if (r == 0 && version < f->version)
-        r = refuse(e, DLMGR_EJOURNAL, home, f->name,
-                   "is of an older version; any command that changes it brings it up to date");
-    return r;
+    return r == 0 && version < f->version ? refuse_older(f, home, e) : r;
 }
 
 /*

@@ -7,12 +7,12 @@
 # first round to the last: `events --follow` of each version, and an application with the library that listens to a session of its own
 # and acknowledges. In each round: files small and slow in both sessions, a `get` and a `wait` that follow, and an `add` that meets
 # the restart. Nothing of that may notice more than a connection that came back by itself. At the end each follower has seen each event
-# once and in order, and each file is whole.
+# once and in order, and each file is whole. OLD and NEW may name other programs.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
 B=${B:-build} ROUNDS=${ROUNDS:-3}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
-versions=("$B/as/1.0.0-1-2/dlmgr" "$B/as/2.0.0-2-3/dlmgr")
+versions=("${OLD:-$B/as/1.0.0-1-2/dlmgr}" "${NEW:-$B/as/2.0.0-2-3/dlmgr}")
 dir=$(mktemp -d "${TMPDIR:-/tmp}/dlmgr-upgrade-XXXXXX") || exit 1
 dest=$dir/dest bin=$dir/bin/dlmgr app=org.example.app
 mkdir "$dest" "$dir/bin"

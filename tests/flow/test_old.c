@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -214,6 +215,85 @@ static void test_old_work_is_finished(void)
     }
 }
 
-static const struct test all[] = {TEST(test_old_work_is_finished)};
+/* ---- Without an owner ---------------------------------------------------------------------------------------------- */
+
+static void set_version(const struct house *h, int version)
+{
+    char path[400], sql[64];
+    sqlite3 *db = NULL;
+
+    snprintf(path, sizeof(path), "%s/journal.db", h->home);
+    snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", version);
+    CHECK_INT(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    CHECK_INT(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* The first command after an upgrade may be one that only reads: it finds what was there, and the journal is brought up to date. */
+static void test_old_is_read_without_an_owner(void)
+{
+    struct house h = {0};
+    dlmgr_counts counts = {.size = sizeof(counts)};
+    dlmgr_options options = {.size = sizeof(options), .home = h.home};
+    dlmgr *reader = NULL;
+
+    snprintf(h.home, sizeof(h.home), "%s/home", test_dir());
+    snprintf(h.dir, sizeof(h.dir), "%s/files", test_dir());
+    CU_ASSERT_FATAL(mkdir(h.dir, 0755) == 0 && fx_start(&h.fx, NULL) == 0);
+    leave(&h, 1);
+    CHECK_INT(dlmgr_open(DLMGR_EITHER, &options, &reader, NULL), 0);
+    CHECK_INT(dlmgr_count(reader, &counts, NULL), 0);
+    CHECK_INT(dlmgr_place_of(reader), DLMGR_PLACE_JOURNAL);
+    for (int i = 0; i < (int)ARRAY_SIZE(tasks); i++)
+        CHECK_INT(counts.by_state[i], 1);
+    reader = dlmgr_close(reader);
+    fx_stop(h.fx);
+}
+
+static void *restore(void *arg)
+{
+    usleep(300000);
+    set_version(arg, DLM_SCHEMA_VERSION);
+    return NULL;
+}
+
+/*
+ * A client of an owner of a newer version, whose journal it could not read itself: while that owner is restarted it waits, and does not end with
+ * "install the newer dlmgr". Here the journal is too new only for a moment.
+ */
+static void test_old_client_waits_for_its_owner(void)
+{
+    dlmgr_counts counts = {.size = sizeof(counts)};
+    dlmgr_error e = {0};
+    dlmgr *client = NULL;
+    pthread_t thread;
+    struct house h;
+
+    house_begin(&h);
+    CHECK_INT(dlmgr_open(DLMGR_EITHER, &h.options, &client, NULL), 0);
+    CHECK_INT(dlmgr_count(client, &counts, &e), 0);
+    CHECK_INT(dlmgr_place_of(client), DLMGR_PLACE_CLIENT);
+    house_close(&h);
+    set_version(&h, DLM_SCHEMA_VERSION + 1);
+    CU_ASSERT_FATAL(pthread_create(&thread, NULL, restore, &h) == 0);
+    CHECK_INT(dlmgr_count(client, &counts, &e), 0);
+    pthread_join(thread, NULL);
+    dlmgr_close(client);
+
+    /* Who was never anybody's client is told at once. */
+    set_version(&h, DLM_SCHEMA_VERSION + 1);
+    CHECK_INT(dlmgr_open(DLMGR_EITHER, &h.options, &client, NULL), 0);
+    CHECK_INT(dlmgr_count(client, &counts, &e), DLMGR_EJOURNAL);
+    CU_ASSERT(strstr(e.text, "install the newer dlmgr") != NULL);
+    dlmgr_close(client);
+    house_end(&h);
+}
+
+static const struct test all[] = {
+    TEST(test_old_work_is_finished),
+    TEST(test_old_is_read_without_an_owner),
+    TEST(test_old_client_waits_for_its_owner),
+};
 
 TEST_MAIN("old", all)
