@@ -23,7 +23,7 @@ DESTDIR ?=
 
 VERSION := $(shell sed -n 's/^.define DLMGR_VERSION "\(.*\)"/\1/p' include/dlmgr.h)
 DEPS := gcc g++ libc6-dev make pkg-config libcurl4-openssl-dev libsqlite3-dev libjansson-dev libuv1-dev libssl-dev \
-	scdoc libcunit1-dev nginx-light curl openssl faketime
+	scdoc libcunit1-dev libglib2.0-dev nginx-light curl openssl faketime
 
 PKGS := libcurl sqlite3 jansson libuv libssl libcrypto
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
@@ -47,6 +47,7 @@ objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_SRCS := $(wildcard dlmgr/*.c store/*.c)
 BIN_SRCS := $(wildcard cli/*.c daemon/*.c)
 TEST_SRCS := $(wildcard tests/*/*.c bench/*.c)
+EXAMPLES := $(patsubst %.c,$(B)/%,$(wildcard examples/*.c))
 MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRCS)))
 TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS)) $(filter-out fixtures/server.c,$(wildcard fixtures/*.c))
 PROGS := $(patsubst tests/%.c,$(B)/%,$(filter tests/%,$(MAINS))) $(patsubst %.c,$(B)/%,$(filter bench/%,$(MAINS)))
@@ -58,8 +59,9 @@ CODE_TESTS := $(foreach p,$(PROGS),$(if $(filter test_%,$(notdir $p)),$p)) \
 TESTS ?= $(CODE_TESTS) $(wildcard tests/lint/*.sh)
 
 all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(B)/dlmgr $(MAN)
-tests: all $(B)/fixture-server $(PROGS) $(OTHERS)
-all tests:
+tests: all $(B)/fixture-server $(PROGS) $(OTHERS) examples
+examples: $(EXAMPLES)
+all tests examples:
 	@:
 
 $(B)/obj/%.o: %.c
@@ -104,6 +106,14 @@ $(B)/fixture-server: $(call objs,$(wildcard fixtures/*.c))
 $(B)/embed/%: $(B)/obj/tests/embed/%.o $(B)/libtest.a $(B)/libdlmgr.so
 	$(call say,LD)
 	$(Q)$(LINK) -pie -Wl,-rpath,'$$ORIGIN/..' -o $@ $^ $(LIBS) -lcunit
+# Built as its own comment says, but with our warnings. One whose library is missing is left out, and its test then fails.
+$(B)/examples/%: examples/%.c include/dlmgr.h $(B)/libdlmgr.so
+	$(call say,CC)
+	$(Q)pkgs=$$(sed -n 's/^ \*  .*--libs dlmgr *\([^)]*\))$$/\1/p' $<); \
+	if [ -z "$$pkgs" ] || $(PKG_CONFIG) --exists $$pkgs; then \
+		$(LINK) $(WARN) -Wno-unused-parameter -Iinclude $${pkgs:+$$($(PKG_CONFIG) --cflags $$pkgs)} -Wl,-rpath,'$$ORIGIN/..' \
+			-o $@ $< $(B)/libdlmgr.so $${pkgs:+$$($(PKG_CONFIG) --libs $$pkgs)}; \
+	else echo "        not built: $(PKG_CONFIG) does not find $$pkgs; make deps installs it"; fi
 $(B)/bench/%: $(B)/obj/bench/%.o $(B)/libtest.a $(B)/libdlmgr-test.a
 	$(call say,LD)
 	$(Q)$(LINK) -pie -o $@ $^ $(LIBS) -lcunit
@@ -161,7 +171,7 @@ cov:
 	$(Q)tests/cov.sh $(B)/cov
 
 C_FILES := $(wildcard include/*.h dlmgr/*.[ch] store/*.[ch] daemon/*.[ch] cli/*.[ch] fixtures/*.[ch] bench/*.[ch] \
-	tests/*/*.[ch])
+	tests/*/*.[ch] examples/*.c)
 lint:
 	$(call with-deps,clang-format clang-tidy cppcheck shellcheck)
 	$(Q)tests/lint.sh $(C_FILES)
@@ -185,7 +195,7 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tests deps demo check run-tests crash upgrade bench asan tsan cov lint format install uninstall clean
+.PHONY: all tests examples deps demo check run-tests crash upgrade bench asan tsan cov lint format install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

@@ -27,7 +27,7 @@ tidy()
 {
     # Its stderr counts the warnings of system headers; what concerns us is on stdout.
     printf '%s\n' "${sources[@]}" | xargs -P "${J:-2}" -n 4 sh -c \
-        'clang-tidy --quiet "$@" -- -std=c11 -D_GNU_SOURCE -Iinclude -I. 2>/dev/null' sh
+        'clang-tidy --quiet "$@" -- -std=c11 -D_GNU_SOURCE -Iinclude -I. $(pkg-config --cflags glib-2.0) 2>/dev/null' sh
 }
 
 check_c()

@@ -10,7 +10,7 @@
 # Prints one line for each include that breaks the rule. Runs in the root of a tree.
 broken_includes()
 {
-    find include dlmgr store daemon cli fixtures -name '*.[ch]' | sort | awk '
+    find include dlmgr store daemon cli fixtures examples -name '*.[ch]' | sort | awk '
     function stem(path) { sub(/\.[ch]$/, "", path); return path }
     function folder(path) { sub(/\/.*/, "", path); return path }
     function row_of(path,   i, best) {
@@ -31,6 +31,7 @@ broken_includes()
     }
     function allowed(from, to) {
         if (folder(from) == "fixtures") return folder(to) == "fixtures"
+        if (folder(from) == "examples") return to == "include/dlmgr.h"
         if (folder(from) == "daemon") return to == "include/dlmgr.h" || folder(to) == "daemon"
         if (folder(from) == "cli") return to == "include/dlmgr.h" || folder(to) == "cli" || folder(to) == "daemon"
         return below(from, to)
@@ -83,7 +84,7 @@ test_each_file_includes_only_lower_ranks()
 # The checker itself finds each kind of break, and nothing in a good tree.
 test_the_includes_checker_finds_what_is_wrong()
 {
-    mkdir -p docs include dlmgr store cli daemon fixtures
+    mkdir -p docs include dlmgr store cli daemon fixtures examples
     {
         echo '| rank | room | files | foreign |'
         echo '|---|---|---|---|'
@@ -98,11 +99,12 @@ test_the_includes_checker_finds_what_is_wrong()
     printf '#include "dlmgr/a.h"\n#include "dlmgr/base.h"\n#include <stdio.h>\n' >dlmgr/a.c
     printf '#include "dlmgr/a.h"\n' >dlmgr/a_more.c
     printf '#include "dlmgr/a.h"\n#include <sqlite3.h>\n' >store/s.c
-    echo '#include <dlmgr.h>' >cli/c.c
+    echo '#include <dlmgr.h>' | tee cli/c.c >examples/e.c
     same "$(broken_includes)" "" "in a good tree"
 
     echo '#include "dlmgr/b.h"' >dlmgr/a.h
     echo '#include "dlmgr/a.h"' >cli/c.c
+    echo '#include "dlmgr/base.h"' >examples/e.c
     echo '#include <sqlite3.h>' >dlmgr/b.h
     echo '#include "store/none.h"' >store/s.c
     touch dlmgr/new.c
@@ -112,7 +114,8 @@ test_the_includes_checker_finds_what_is_wrong()
     out_has '^dlmgr/b.h:1: may not use sqlite3$'
     out_has '^store/s.c:1: no such file: store/none.h$'
     out_has '^dlmgr/new.c has no rank'
-    same "$(wc -l <"$TMP/out")" 5 "number of breaks"
+    out_has '^examples/e.c:1: may not include dlmgr/base.h$'
+    same "$(wc -l <"$TMP/out")" 6 "number of breaks"
 }
 
 # Every folder that git knows stands in the table of folders.

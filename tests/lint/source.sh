@@ -6,7 +6,7 @@
 
 sources()
 {
-    find include dlmgr store daemon cli fixtures tests bench completions packaging .ci Makefile -type f \
+    find include dlmgr store daemon cli examples fixtures tests bench completions packaging .ci Makefile -type f \
         \( -name '*.[ch]' -o -name '*.sh' -o -name '*.bash' -o -name '*.map' -o -name run -o -name Makefile \)
 }
 
