@@ -87,8 +87,10 @@ static void timer_arm(struct dlmgr *h)
 
 /* ---- The connection -------------------------------------------------------------------------------------- */
 
-static void unsubscribe(struct dlm_listening *l)
+void dlm_api_unsubscribe(struct dlmgr *h)
 {
+    struct dlm_listening *l = &h->listening;
+
     l->client = dlm_client_close(l->client); /* which takes it out of the set */
     for (struct dlmgr_session *s = l->sessions; s; s = s->next)
         s->held = false;
@@ -108,7 +110,7 @@ int dlm_api_subscribe(struct dlmgr *h, dlmgr_error *e)
     if (r == 0 && l->epoll >= 0 && watch(l, dlm_client_fd(l->client)) < 0)
         r = dlm_fail_errno(e, DLMGR_EIO, NULL, "cannot watch the connection to the owner");
     if (r < 0)
-        unsubscribe(l);
+        dlm_api_unsubscribe(h);
     else
         atomic_store(&l->news, true); /* of before */
     return r;
@@ -125,7 +127,7 @@ static void hold_all(struct dlmgr *h)
         if (s->held)
             atomic_store(&s->look, true);
         if (r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT)
-            return unsubscribe(&h->listening);
+            return dlm_api_unsubscribe(h);
     }
 }
 
@@ -194,7 +196,7 @@ static bool take_news(struct dlmgr *h)
     if (r > 0)
         atomic_store(&l->news, true);
     if (r < 0)
-        unsubscribe(l);
+        dlm_api_unsubscribe(h);
     if (l->sessions || l->epoll >= 0)
         dlm_api_subscribe(h, NULL); /* without an owner the timer tries again */
     return atomic_exchange(&l->news, false);

@@ -11,6 +11,8 @@
 #include "dlmgr/api_session.h"
 #include "dlmgr/request.h"
 
+#include <time.h>
+
 /* ---- Asking ---------------------------------------------------------------------------------------------- */
 
 static void mark_lost(struct dlmgr_session *s, const dlmgr_error *why)
@@ -195,7 +197,33 @@ static int join(struct dlmgr *h, struct dlmgr_session *s, dlmgr_error *e)
         r = dlm_session_hold(s, s->flags, e);
     if (r == 0)
         *at = s;
+    else if (r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT)
+        dlm_api_unsubscribe(h);
     return r;
+}
+
+/* While the lock is held and nobody answers an owner is coming or going. */
+static int join_owner(struct dlmgr *h, struct dlmgr_session *s, dlmgr_error *e)
+{
+    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
+    int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
+
+    for (;;) {
+        int r;
+
+        pthread_mutex_lock(&h->listening.set);
+        r = join(h, s, e);
+        pthread_mutex_unlock(&h->listening.set);
+        if (r == 0 || (r != DLMGR_ENOOWNER && r != DLMGR_ELINK && r != DLMGR_ECLOSED))
+            return r;
+        r = dlm_api_nobody(h, e);
+        if (h->engine || r == DLMGR_ENOOWNER || dlm_clock_mono() >= until)
+            return r;
+        r = dlm_api_still(h, e);
+        if (r < 0)
+            return r;
+        nanosleep(&between, NULL);
+    }
 }
 
 int dlmgr_session_open(dlmgr *handle, const char *name, unsigned flags,
@@ -209,11 +237,8 @@ int dlmgr_session_open(dlmgr *handle, const char *name, unsigned flags,
         return r;
     r = ret_session ? make(handle, name, flags, delegate, context, &s, error)
                     : dlm_fail(error, DLMGR_EINVAL, "ret_session is NULL");
-    if (r == 0) {
-        pthread_mutex_lock(&handle->listening.set);
-        r = join(handle, s, error);
-        pthread_mutex_unlock(&handle->listening.set);
-    }
+    if (r == 0)
+        r = join_owner(handle, s, error);
     if (r == 0) {
         *ret_session = s;
         dlm_api_news(handle);
