@@ -94,6 +94,12 @@ void cli_sleep(int64_t ms);
 int64_t cli_clock(void);
 int64_t cli_wall(void);
 
+/* Sleep until the library has news, ms at most (-1: no end) and not past a signal, and take them. 0 or a DLMGR_E code. (news.c) */
+int cli_news(dlmgr *handle, int64_t ms, dlmgr_error *error);
+
+/* `sh -c command` for the event: its exit status, 128 + signal, or -1 with a message. (exec.c) */
+int cli_exec_event(struct cli *cli, const char *command, const dlmgr_event *event);
+
 /* ---- Homes (home.c) ------------------------------------------------------------------------------ */
 
 /* Read the settings files into args, below what the command line said. Exit code. */

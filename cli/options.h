@@ -41,7 +41,7 @@ struct args {
     int json, quiet, verbose, help, version;
     const char *input; /* -i */
     int fresh, patient, no_start, start, forever, stay, log_stderr;
-    int follow, ack, all, delete_part, secrets, fix;
+    int follow, ack, in_line, take, all, delete_part, secrets, fix;
     const char *exec, *new_url, *on_event;
     unsigned states;
     int64_t after, limit, ack_to, timeout_ms, idle_ms, ready_fd;

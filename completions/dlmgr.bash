@@ -29,7 +29,7 @@ _dlmgr_options() # COMMAND
     set) echo '--url --out --dir --priority --limit-rate --start-after --input-file --session --start -o -d -i' ;;
     run) echo "$_dlmgr_own --limit-rate --forever --patient" ;;
     wait) echo '--timeout --patient' ;;
-    events) echo '--session --after --follow --ack --ack-to --exec' ;;
+    events) echo '--session --after --follow --ack --ack-to --exec --wait --take' ;;
     session) echo '--on-event' ;;
     daemon) echo "$_dlmgr_own --limit-rate --forever --stay --idle" ;;
     doctor) echo '--fix' ;;
