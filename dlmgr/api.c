@@ -6,8 +6,9 @@
  * seconds while the lock is held and nobody answers, for then an owner is coming or going. So a handle that was opened
  * EITHER becomes a client when an owner shows up, and works on the journal again when that has gone.
  *
- * When a connection breaks, what only reads is asked for once more. What changes something is not: once a request was sent
- * nobody knows whether it took effect, so the answer is DLMGR_ELINK, and the caller decides.
+ * When a connection breaks, what only reads is asked for once more, and so is what is done once however often it is asked: adding
+ * tasks that all have keys, acknowledging up to a number. Other changes are not: once a request was sent nobody knows whether it took
+ * effect, so the answer is DLMGR_ELINK, and the caller decides.
  *
  * Calls on a handle take turns; an engine's queue by themselves. A call counts itself in and out, once, and closing waits for
  * those that are inside: between two questions of one call the handle must not vanish.
@@ -99,7 +100,26 @@ int dlm_api_connect(struct dlmgr *h, dlmgr_error *e)
     return r;
 }
 
-/* *ret_again: it certainly had no effect, so another road may be tried. */
+static bool all_have_keys(const json_t *tasks)
+{
+    const json_t *task;
+    size_t i;
+
+    json_array_foreach (tasks, i, task)
+        if (!dlm_json_string(task, "key"))
+            return false;
+    return true;
+}
+
+/* Is asking twice the same as asking once? */
+static bool may_repeat(const struct dlm_method *m, const json_t *params)
+{
+    if (m->kind != DLM_METHOD_WRITE || !strcmp(m->name, "ack_to"))
+        return true;
+    return !strcmp(m->name, "add") && all_have_keys(json_object_get(params, "tasks"));
+}
+
+/* *ret_again: it had no effect, or may have it twice, so another road may be tried. */
 static int call_client(struct dlmgr *h, const struct dlm_method *m, json_t *params,
                        json_t **ret_result, bool *ret_again, dlmgr_error *e)
 {
@@ -110,7 +130,7 @@ static int call_client(struct dlmgr *h, const struct dlm_method *m, json_t *para
         drop_client(h); /* its answer may come later still */
         return dlm_fail(e, DLMGR_ELINK, "the owner of %s does not answer", h->home->path);
     }
-    *ret_again = r == DLMGR_ECLOSED || (r == DLMGR_ELINK && m->kind != DLM_METHOD_WRITE);
+    *ret_again = r == DLMGR_ECLOSED || (r == DLMGR_ELINK && may_repeat(m, params));
     if (r == DLMGR_ELINK || r == DLMGR_ECLOSED)
         drop_client(h);
     return r;

@@ -116,19 +116,26 @@ int dlm_api_subscribe(struct dlmgr *h, dlmgr_error *e)
     return r;
 }
 
-/* Those that the present owner does not know, and those in line. */
-static void hold_all(struct dlmgr *h)
+/* Those that the present owner does not know, and those in line. DLMGR_EPROTO: it knows nothing of sessions. */
+static int hold_all(struct dlmgr *h, dlmgr_error *e)
 {
+    int refused = 0;
+
     for (struct dlmgr_session *s = h->listening.sessions; s; s = s->next) {
         int r = s->held || s->closed || atomic_load(&s->lost)
                     ? 0
-                    : dlm_session_hold(s, s->flags & DLMGR_WAIT, NULL);
+                    : dlm_session_hold(s, s->flags & DLMGR_WAIT, e);
 
         if (s->held)
             atomic_store(&s->look, true);
-        if (r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT)
-            return dlm_api_unsubscribe(h);
+        if (r == DLMGR_EPROTO)
+            refused = r;
+        if (r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT) {
+            dlm_api_unsubscribe(h);
+            return 0;
+        }
     }
+    return refused;
 }
 
 /* ---- The descriptor -------------------------------------------------------------------------------------- */
@@ -181,8 +188,8 @@ void dlm_api_news(struct dlmgr *h)
 
 /* ---- Looking ---------------------------------------------------------------------------------------------- */
 
-/* Take what was announced; true: look at all sessions. */
-static bool take_news(struct dlmgr *h)
+/* Take what was announced; *ret_news: look at all sessions. */
+static int take_news(struct dlmgr *h, bool *ret_news, dlmgr_error *e)
 {
     struct dlm_listening *l = &h->listening;
     int r = 0;
@@ -197,34 +204,37 @@ static bool take_news(struct dlmgr *h)
         atomic_store(&l->news, true);
     if (r < 0)
         dlm_api_unsubscribe(h);
-    if (l->sessions || l->epoll >= 0)
-        dlm_api_subscribe(h, NULL); /* without an owner the timer tries again */
-    return atomic_exchange(&l->news, false);
+    r = l->sessions || l->epoll >= 0 ? dlm_api_subscribe(h, e) : 0;
+    *ret_news = atomic_exchange(&l->news, false);
+    return r;
 }
 
-/* The news are for all of them; a session may be added meanwhile, but none goes. */
-static struct dlmgr_session *begin(struct dlmgr *h)
+/*
+ * The news are for all of them; a session may be added meanwhile, but none goes. Without an owner the timer tries again. But one that
+ * does not understand us (DLMGR_EPROTO) is told: waiting would not help.
+ */
+static int begin(struct dlmgr *h, struct dlmgr_session **ret_first, dlmgr_error *e)
 {
     struct dlm_listening *l = &h->listening;
-    struct dlmgr_session *first;
     bool news;
+    int r;
 
     pthread_mutex_lock(&l->set);
-    news = take_news(h);
-    if (news)
-        hold_all(h);
+    r = take_news(h, &news, e);
+    if (r == 0 && news)
+        r = hold_all(h, e);
     for (struct dlmgr_session *s = l->sessions; s && news; s = s->next)
         atomic_store(&s->look, true);
-    first = l->sessions;
+    *ret_first = l->sessions;
     pthread_mutex_unlock(&l->set);
-    return first;
+    return r == DLMGR_EPROTO ? r : 0;
 }
 
 static int process(struct dlmgr *h, dlmgr_error *e)
 {
     struct dlm_listening *l = &h->listening;
-    struct dlmgr_session *s = begin(h);
-    int n = 0, r = 0;
+    struct dlmgr_session *s = NULL;
+    int n = 0, r = begin(h, &s, e);
 
     while (s && r >= 0 && n < PAGE && !atomic_load(&l->close_later)) {
         r = s->closed ? 0 : dlm_session_look(s, PAGE - n, e);

@@ -137,6 +137,10 @@ char *dlm_rpc_error(const json_t *id, int code, const char *text, const dlmgr_er
                              "error", "code", code, "message", say(text), "data", data));
 }
 
+/* We ask for nothing that the newest does not have. */
+static const char older[] =
+    ": the owner of the home is of an older version; `dlmgr daemon restart` brings it up to date";
+
 int dlm_rpc_error_read(const json_t *error, dlmgr_error *e)
 {
     int64_t code = dlm_json_int(error, "code", 0);
@@ -144,7 +148,8 @@ int dlm_rpc_error_read(const json_t *error, dlmgr_error *e)
     const char *text = dlm_json_string(error, "message"), *path = dlm_json_string(data, "path");
     bool ours = code <= DLMGR_EINVAL && code >= DLMGR_ELOST;
 
-    dlm_fail(e, ours ? (int)code : DLMGR_EPROTO, "%s", text ? text : "the owner gave no reason");
+    dlm_fail(e, ours ? (int)code : DLMGR_EPROTO, "%s%s", text ? text : "the owner gave no reason",
+             code == DLM_RPC_METHOD ? older : "");
     if (e) {
         e->class_ = (int)dlm_json_int(data, "class", DLMGR_CLASS_NONE);
         e->sys_errno = (int)dlm_json_int(data, "errno", 0);

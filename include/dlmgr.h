@@ -169,7 +169,8 @@ typedef struct dlmgr_options {
  * be NULL. DLMGR_EBUSY names the owner's pid in error->text. Any thread.
  *
  * A handle opened EITHER looks anew at each call who owns the home now. While an owner comes or goes a call takes up to 6 s, then it
- * is DLMGR_ELINK. When the owner goes while a change is under way, nobody knows whether it took effect: DLMGR_ELINK as well.
+ * is DLMGR_ELINK. When the owner goes while a change is under way, nobody knows whether it took effect: DLMGR_ELINK as well, but for what
+ * may be asked twice (adding tasks that all have keys, acknowledging), which is.
  * An owner that speaks no protocol of ours fails the opening when attaching, and each call of a handle opened EITHER, with DLMGR_EPROTO.
  */
 DLMGR_API int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle,

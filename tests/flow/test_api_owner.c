@@ -15,6 +15,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -515,6 +517,88 @@ static void test_an_owner_that_never_answers_is_named(void)
     dlmgr_close(h);
 }
 
+/* Let one client in, answer its hello, read its call, and be gone without a word, socket and all. */
+static void *go_while_asked(void *context)
+{
+    struct dlm_home *home = context;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    static const char hello[] = "{\"id\":1,\"result\":{\"protocol\":1}}\n";
+    int door = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
+    char some[4096];
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock", home->fd);
+    CU_ASSERT_FATAL(bind(door, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
+                    listen(door, 1) == 0);
+    fd = accept4(door, NULL, NULL, SOCK_CLOEXEC);
+    CU_ASSERT(read(fd, some, sizeof(some)) > 0 && write(fd, hello, sizeof(hello) - 1) > 0 &&
+              read(fd, some, sizeof(some)) > 0);
+    unlinkat(home->fd, "control.sock", 0);
+    close(door);
+    close(fd);
+    return NULL;
+}
+
+/* An answer that does not come: with a key the task is added by whoever owns the home next, and once; without one the caller is to decide. */
+static void test_a_change_that_met_the_end_of_its_owner(void)
+{
+    dlmgr *h = open_mode(DLMGR_EITHER, DLMGR_PLACE_JOURNAL);
+    dlmgr_request r = request("http://127.0.0.1:9/x");
+    struct dlm_home *home;
+    pthread_t thread;
+
+    r.paused = 1;
+    add(h, r.url, 1);
+    CU_ASSERT_EQUAL_FATAL(dlm_home_open(dlmgr_home(h), false, false, &home, NULL), 0);
+    for (int keyed = 0; keyed < 2; keyed++) {
+        r.key = keyed ? "k" : NULL;
+        CHECK_INT(pthread_create(&thread, NULL, go_while_asked, home), 0);
+        while (faccessat(home->fd, "control.sock", F_OK, 0) < 0)
+            usleep(1000);
+        usleep(20000); /* until it listens */
+        CHECK_INT(dlmgr_add(h, &r, 1, NULL, NULL, NULL), keyed ? 0 : DLMGR_ELINK);
+        CHECK_INT(pthread_join(thread, NULL), 0);
+        CHECK_INT(count(h, DLMGR_PAUSED, NULL), 1 + keyed);
+    }
+    CHECK_INT(dlmgr_add(h, &r, 1, NULL, NULL, NULL), 0);
+    CHECK_INT(count(h, DLMGR_PAUSED, NULL), 2);
+    dlm_home_close(home);
+    dlmgr_close(h);
+}
+
+/* Who owns the home, seen from all sides; a program with a shorter structure gets no more than that. */
+static void test_owner_tells_who_it_is(void)
+{
+    dlmgr_owner_info info = {.size = sizeof(info)},
+                     shorter = {.size = offsetof(dlmgr_owner_info, version)};
+    dlmgr *journal = open_mode(DLMGR_EITHER, DLMGR_PLACE_JOURNAL), *owner, *client;
+    int oldest, newest = dlmgr_protocol(&oldest);
+
+    CHECK_INT(dlmgr_owner(journal, &info, NULL), DLMGR_ENOOWNER);
+    owner = open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE);
+    client = open_mode(DLMGR_ATTACH, DLMGR_PLACE_CLIENT);
+    memset(shorter.version, 'x', sizeof(shorter.version));
+    for (int i = 0; i < 3; i++) {
+        info = (dlmgr_owner_info){.size = sizeof(info)};
+        test_about("handle %d", i);
+        CHECK_INT(dlmgr_owner(i == 0 ? owner : i == 1 ? client : journal, &info, NULL), 0);
+        CHECK_INT(info.pid, getpid());
+        CU_ASSERT(info.started_at > 0);
+        CHECK_INT(info.protocol, newest);
+        CHECK_INT(info.protocol_oldest, oldest);
+        CHECK_INT(info.protocol_newest, newest);
+        CHECK_STR(info.version, dlmgr_version());
+        CHECK_INT(info.size, sizeof(info));
+        CHECK_INT(dlmgr_owner(i == 0 ? owner : i == 1 ? client : journal, &shorter, NULL), 0);
+        CHECK_INT(shorter.protocol, newest);
+        CHECK_INT(shorter.version[0], 'x');
+    }
+    info.size = 0;
+    CHECK_INT(dlmgr_owner(client, &info, NULL), DLMGR_EINVAL);
+    dlmgr_close(journal);
+    dlmgr_close(client);
+    dlmgr_close(owner);
+}
+
 /* ---- Threads and fork() ------------------------------------------------------------------------------------------------ */
 
 struct waiting {
@@ -596,6 +680,8 @@ static const struct test tests[] = {
     TEST(test_run_ends_when_asked_to_stop),
     TEST(test_waiting_begins_when_the_door_opens),
     TEST(test_an_owner_that_never_answers_is_named),
+    TEST(test_a_change_that_met_the_end_of_its_owner),
+    TEST(test_owner_tells_who_it_is),
     TEST(test_waiting_in_a_client_holds_nobody_up),
     TEST(test_waiting_in_the_engine_holds_nobody_up),
     TEST(test_a_forked_child_has_no_engine),

@@ -59,7 +59,8 @@ static void test_client_gets_errors(void)
     CHECK_STR(e.path, "/a/?");
     CHECK_INT(e.sys_errno, EIO);
     CHECK_INT(dlm_client_call(c, "nosuch", json_object(), -1, &result, &e), DLMGR_EPROTO);
-    CHECK_STR(e.text, "there is no such method");
+    CHECK_STR(e.text,
+              "there is no such method: the owner of the home is of an older version; `dlmgr daemon restart` brings it up to date");
     CU_ASSERT(result == NULL);
     dlm_client_close(c);
     door_close(d);

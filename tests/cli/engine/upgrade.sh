@@ -75,7 +75,7 @@ test_no_common_protocol_says_which_side_to_upgrade()
     background wait "$ONE" wait 1
     background events "$ONE" events --follow --after 0
     background get "$ONE" get "$FIXTURE_URL/b?size=3M&rate=1M&etag=\"b\""
-    background app "$B/as/1.0.0-1-2/listener" "$DLMGR_HOME" default
+    background app "$B/as/1.0.0-1-2/listener" "$DLMGR_HOME" org.example.app
     wait_for 10 sh -c 'ls b.*.part'
 
     # What it advises works, and those that were attached end with the same words instead of waiting for ever.
