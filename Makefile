@@ -19,15 +19,21 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+SYSTEMD_USER_UNIT_DIR ?= $(PREFIX)/lib/systemd/user
+SYSTEMD_SYSTEM_UNIT_DIR ?= $(PREFIX)/lib/systemd/system
 DESTDIR ?=
+# The daemon tells systemd how it is, and takes over its socket, with libsystemd; the library does not know it. Anything but yes: without.
+SYSTEMD ?= yes
 
+WITH_SYSTEMD := $(filter yes,$(SYSTEMD))
 VERSION := $(shell sed -n 's/^.define DLMGR_VERSION "\(.*\)"/\1/p' include/dlmgr.h)
 DEPS := gcc g++ libc6-dev make pkg-config libcurl4-openssl-dev libsqlite3-dev libjansson-dev libuv1-dev libssl-dev \
-	scdoc libcunit1-dev libglib2.0-dev nginx-light curl openssl faketime
+	scdoc libcunit1-dev libglib2.0-dev nginx-light curl openssl faketime $(if $(WITH_SYSTEMD),libsystemd-dev systemd)
 
 PKGS := libcurl sqlite3 jansson libuv libssl libcrypto
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null)
+SYSTEMD_LIBS := $(if $(WITH_SYSTEMD),$(shell $(PKG_CONFIG) --cflags --libs libsystemd 2>/dev/null))
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wwrite-strings \
 	-Wundef -Wvla -Wformat=2 $(if $(WERROR),-Werror)
 HARDEN := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2) -fstack-protector-strong \
@@ -35,6 +41,7 @@ HARDEN := $(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2) -
 COMPILE = $(CC) -std=c11 -D_GNU_SOURCE -Iinclude -I. $(CPPFLAGS) $(PKG_CFLAGS) $(WARN) $(HARDEN) -fPIC \
 	-fvisibility=hidden -ffile-prefix-map=$(CURDIR)=. -pthread $(CFLAGS) -MMD -MP -c -o $@ $<
 LINK = $(CC) $(CFLAGS) -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+BIN_LIBS = $(if $(WITH_SYSTEMD),$(or $(SYSTEMD_LIBS),$(error $(PKG_CONFIG) does not find libsystemd: try `make deps`, or SYSTEMD=no)))
 LIBS = $(or $(PKG_LIBS),$(error $(PKG_CONFIG) does not find $(PKGS): try `make deps`)) -pthread
 ifneq ($(V),1)
 Q := @
@@ -84,9 +91,10 @@ $(B)/libdlmgr-test.a $(B)/libtest.a:
 	$(call say,AR)
 	$(Q)rm -f $@ && $(AR) qcsD $@ $^
 
+$(call objs,$(wildcard daemon/*.c)): CPPFLAGS += $(if $(WITH_SYSTEMD),-DDLMGR_SYSTEMD $(filter -I%,$(SYSTEMD_LIBS)))
 $(B)/dlmgr: $(call objs,$(BIN_SRCS)) $(B)/libdlmgr.a
 	$(call say,LD)
-	$(Q)$(LINK) -pie -o $@ $^ $(LIBS)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIBS) $(BIN_LIBS)
 # The same as another version that speaks other protocols, VERSION-OLDEST-NEWEST: three objects know these numbers.
 NUMBERED := dlmgr/hello dlmgr/api_text dlmgr/target
 number = $(word $(1),$(subst -, ,$*))

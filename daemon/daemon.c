@@ -9,10 +9,14 @@
  *
  * A task can be added in the moment between the last look and the end of the closing, by a client that then sees an owner and
  * starts nobody. So after closing for idleness the journal is looked at once more, and with work in it the daemon opens it again.
+ *
+ * Under a service manager an owner of the home is waited for: a `get` or an app that works now must not keep the downloads from going on
+ * afterwards. The home is served meanwhile, so the service counts as ready.
  */
 #include "daemon/daemon.h"
 
 #include "daemon/log.h"
+#include "daemon/manager.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -23,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TICK_MS = 500, OWNER_MS = 6000 };
+enum { TICK_MS = 500, OWNER_MS = 6000, SOON_MS = 50, PATIENT_MS = 2000 };
 
 enum ending { END_ERROR, END_SIGNAL, END_ASKED, END_IDLE };
 
@@ -116,9 +120,10 @@ static bool process(dlmgr *handle, dlmgr_error *error)
 }
 
 static enum ending serve(dlmgr *handle, const struct daemon_config *config,
-                         const sigset_t *open_mask, dlmgr_error *error)
+                         struct daemon_manager *manager, const sigset_t *open_mask,
+                         dlmgr_error *error)
 {
-    const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+    const struct timespec tick = {.tv_nsec = daemon_manager_sleep(manager, TICK_MS) * 1000000L};
     struct pollfd wake = {.fd = dlmgr_fd(handle), .events = POLLIN};
     int64_t busy_at = now_ms(), live = 0;
 
@@ -127,6 +132,7 @@ static enum ending serve(dlmgr *handle, const struct daemon_config *config,
             return END_SIGNAL;
         if (dlmgr_stopping(handle))
             return END_ASKED;
+        daemon_manager_look(manager, handle, now_ms());
         if (!config->forever) {
             /* A journal that cannot be read now (its disk is full) is no reason to go: there may be work in it. */
             if (live_tasks(handle, &live, error) != 0 || live > 0)
@@ -173,14 +179,42 @@ static int open_own(const struct daemon_config *config, dlmgr **ret_handle, dlmg
     }
 }
 
+/* For a service manager: who does not go within two seconds is an owner, and is waited for. DLMGR_EBUSY after a signal. */
+static int wait_own(const struct daemon_config *config, struct daemon_manager *manager,
+                    dlmgr **ret_handle, dlmgr_error *error)
+{
+    int64_t patient_at = now_ms() + PATIENT_MS;
+    char line[640];
+    int r;
+
+    while ((r = dlmgr_open(DLMGR_OWN, &config->options, ret_handle, error)) == DLMGR_EBUSY &&
+           !signals_seen) {
+        bool patient = now_ms() >= patient_at;
+        int64_t ms = daemon_manager_sleep(manager, patient ? TICK_MS : SOON_MS);
+        const struct timespec pause = {.tv_nsec = ms * 1000000L};
+
+        if (patient && !manager->told_ready) {
+            snprintf(line, sizeof(line), "waiting: %s", error->text);
+            daemon_logf(DLMGR_LOG_INFO, "%s", line);
+            daemon_manager_ready(manager, line);
+        }
+        if (patient)
+            daemon_manager_refuse(manager);
+        daemon_manager_look(manager, NULL, now_ms());
+        nanosleep(&pause, NULL);
+    }
+    return r;
+}
+
 /* Own the home once, until something ends it. */
-static int own(const struct daemon_config *config, int *ready_fd, enum ending *ret_ending,
-               dlmgr_error *error)
+static int own(const struct daemon_config *config, struct daemon_manager *manager, int *ready_fd,
+               enum ending *ret_ending, dlmgr_error *error)
 {
     sigset_t open_mask;
     dlmgr *handle;
     char pid[24];
-    int r = open_own(config, &handle, error);
+    int r = manager->present ? wait_own(config, manager, &handle, error)
+                             : open_own(config, &handle, error);
 
     if (r != 0)
         return r;
@@ -195,11 +229,34 @@ static int own(const struct daemon_config *config, int *ready_fd, enum ending *r
     daemon_logf(DLMGR_LOG_INFO, "dlmgr %s serves %s, pid %s", dlmgr_version(), dlmgr_home(handle),
                 pid);
     ready(ready_fd, 0, pid);
+    daemon_manager_ready(manager, "serving");
     signals_block(true, &open_mask);
-    *ret_ending = serve(handle, config, &open_mask, error);
+    *ret_ending = serve(handle, config, manager, &open_mask, error);
     signals_block(false, &open_mask); /* a second signal need not wait for the closing */
+    if (*ret_ending != END_IDLE)      /* it may yet go on */
+        daemon_manager_stopping(manager, "closing");
     dlmgr_close(handle);
     return *ret_ending == END_ERROR ? error->code : 0;
+}
+
+/* What must be right before there is a home. */
+static int prepare(struct daemon_config *config, struct daemon_manager *manager, dlmgr_error *error)
+{
+    int r = 0;
+
+    prctl(PR_SET_NAME, "dlmgr"); /* not "exe", as which it was executed */
+    signals_catch();
+    daemon_log_level(config->verbose ? DLMGR_LOG_DEBUG : DLMGR_LOG_INFO);
+    config->options.log = daemon_log;
+    *manager = (struct daemon_manager){0};
+    if (config->ready_fd >= 0) /* what the starter's environment says is not meant for us */
+        return 0;
+    r = daemon_log_open(NULL, error);
+    if (r == 0)
+        r = daemon_manager_find(manager, error);
+    config->options.listen_fd = manager->listen_fd;
+    config->forever |= manager->listen_fd > 0;
+    return r;
 }
 
 int daemon_run(const struct daemon_config *config, dlmgr_error *error)
@@ -207,23 +264,17 @@ int daemon_run(const struct daemon_config *config, dlmgr_error *error)
     static const char *const reasons[] = {"an error", "a signal", "a client's wish",
                                           "nothing left to do"};
     struct daemon_config mine = *config;
+    struct daemon_manager manager;
     enum ending ending = END_ERROR;
-    int ready_fd = config->ready_fd, r;
+    int ready_fd = config->ready_fd, r = prepare(&mine, &manager, error);
     bool again = false;
 
-    prctl(PR_SET_NAME, "dlmgr"); /* not "exe", as which it was executed */
-    signals_catch();
-    daemon_log_level(config->verbose ? DLMGR_LOG_DEBUG : DLMGR_LOG_INFO);
-    mine.options.log = daemon_log;
-    if (config->ready_fd < 0) {
-        r = daemon_log_open(NULL, error);
-        if (r != 0)
-            return r;
-    }
+    if (r != 0)
+        return r;
     do {
-        r = own(&mine, &ready_fd, &ending, error);
-        if (r == DLMGR_EBUSY && again)
-            return 0; /* somebody else was quicker */
+        r = own(&mine, &manager, &ready_fd, &ending, error);
+        if (r == DLMGR_EBUSY && (again || (manager.present && signals_seen)))
+            return 0; /* somebody else was quicker, or we need not wait for him any more */
         if (r != 0) {
             if (config->ready_fd >= 0) /* in the foreground the caller says it */
                 daemon_logf(DLMGR_LOG_ERROR, "%s", error->text);
@@ -233,5 +284,7 @@ int daemon_run(const struct daemon_config *config, dlmgr_error *error)
         daemon_logf(DLMGR_LOG_INFO, "closed after %s", reasons[ending]);
         again = true;
     } while (ending == END_IDLE && !signals_seen && left_behind(&mine));
+    if (ending == END_IDLE)
+        daemon_manager_stopping(&manager, "closed");
     return 0;
 }

@@ -5,7 +5,7 @@
  * daemon_start() executes this program anew as a process of its own: its own session, directory /, no descriptor of the
  * starter's, and it returns when that process serves, or says why it does not. daemon_run() is that process, and as well
  * the one that a container or a service manager runs in the foreground: it assumes nothing about who started it, so it works as
- * process 1.
+ * process 1. Under a service manager (manager.h) it waits for a home that somebody else owns, instead of failing.
  */
 #ifndef DAEMON_DAEMON_H
 #define DAEMON_DAEMON_H
@@ -15,12 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { DAEMON_READY_FD = 3 };
+enum { DAEMON_READY_FD = 3, DAEMON_LISTEN_FD = 3 }; /* the second one is systemd's number */
 
 struct daemon_config {
     dlmgr_options options; /* log and log_context are the daemon's own */
     int64_t idle_ms;       /* end after so long with nothing queued or waiting */
-    bool forever;          /* or never */
+    bool forever; /* or never; a service manager that handed over a socket decides itself */
     bool verbose;
     int ready_fd; /* told when it serves or why not, then closed; logs go to the home. -1: logs go to stderr */
 };
