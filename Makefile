@@ -103,7 +103,7 @@ link-numbered = $(LINK) -pie -fPIC -D_GNU_SOURCE -Iinclude -I. $(CPPFLAGS) $(PKG
 	$(filter-out $(call objs,$(NUMBERED:=.c)),$^) $(LIBS)
 $(B)/as/%/dlmgr: $(call objs,$(BIN_SRCS) $(LIB_SRCS))
 	$(call say,LD)
-	$(Q)$(link-numbered)
+	$(Q)$(link-numbered) $(BIN_LIBS)
 $(B)/as/%/listener: $(B)/obj/tests/embed/listener.o $(call objs,$(LIB_SRCS))
 	$(call say,LD)
 	$(Q)$(link-numbered)
