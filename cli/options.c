@@ -135,6 +135,7 @@ const struct cli_option cli_options[] = {
     {"stay", 0, OPTION_FLAG, 0, C_DAEMON, AT(forever), 0, 0, NULL, "the same"},
     {"idle", 0, OPTION_SPAN, 0, C_DAEMON, AT(idle_ms), 0, 0, "S",
      "end after so long with nothing to do (default 60)"},
+    {"command-timeout", 0, OPTION_SPAN, HIDDEN, C_DAEMON, AT(command_ms), 0, 0, "S", "used by tests"},
     {"ready-fd", 0, OPTION_LONG, HIDDEN, C_DAEMON, AT(ready_fd), 3, 1 << 20, "N",
      "used by daemon start"},
 
@@ -160,6 +161,7 @@ void cli_args_init(struct args *args, struct arena *arena)
         .ack_to = -1,
         .timeout_ms = -1,
         .idle_ms = 60000,
+        .command_ms = 60000,
         .ready_fd = -1,
         .arena = arena,
     };

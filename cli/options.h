@@ -44,7 +44,7 @@ struct args {
     int follow, ack, in_line, take, all, delete_part, secrets, fix;
     const char *exec, *new_url, *on_event;
     unsigned states;
-    int64_t after, limit, ack_to, timeout_ms, idle_ms, ready_fd;
+    int64_t after, limit, ack_to, timeout_ms, idle_ms, command_ms, ready_fd;
     struct strings operands;
     const char *given[CLI_OPTIONS]; /* by row of cli_options: the value as it was typed, NULL for not given */
     struct arena *arena;            /* for what is built while parsing */

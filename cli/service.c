@@ -166,6 +166,7 @@ static int run(struct cli *cli)
                     .keep_done_n = owner->keep_done_n,
                     .trust_group = owner->trust_group},
         .idle_ms = cli->args.idle_ms,
+        .command_ms = cli->args.command_ms,
         .forever = cli->args.forever,
         .verbose = cli->args.verbose,
         .ready_fd = (int)cli->args.ready_fd,

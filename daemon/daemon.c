@@ -17,6 +17,7 @@
 
 #include "daemon/log.h"
 #include "daemon/manager.h"
+#include "daemon/notify.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -120,27 +121,33 @@ static bool process(dlmgr *handle, dlmgr_error *error)
 }
 
 static enum ending serve(dlmgr *handle, const struct daemon_config *config,
-                         struct daemon_manager *manager, const sigset_t *open_mask,
-                         dlmgr_error *error)
+                         struct daemon_manager *manager, struct daemon_notify *notify,
+                         const sigset_t *open_mask, dlmgr_error *error)
 {
-    const struct timespec tick = {.tv_nsec = daemon_manager_sleep(manager, TICK_MS) * 1000000L};
     struct pollfd wake = {.fd = dlmgr_fd(handle), .events = POLLIN};
     int64_t busy_at = now_ms(), live = 0;
+    bool news = true;
 
     for (;;) {
+        struct timespec tick = {0};
+
         if (signals_seen)
             return END_SIGNAL;
         if (dlmgr_stopping(handle))
             return END_ASKED;
         daemon_manager_look(manager, handle, now_ms());
+        daemon_notify_look(notify, news);
         if (!config->forever) {
             /* A journal that cannot be read now (its disk is full) is no reason to go: there may be work in it. */
-            if (live_tasks(handle, &live, error) != 0 || live > 0)
+            if (live_tasks(handle, &live, error) != 0 || live > 0 || daemon_notify_busy(notify))
                 busy_at = now_ms();
             else if (now_ms() - busy_at >= config->idle_ms)
                 return END_IDLE;
         }
-        if (ppoll(&wake, 1, &tick, open_mask) > 0 && !process(handle, error))
+        tick.tv_nsec = daemon_notify_sleep(notify, daemon_manager_sleep(manager, TICK_MS)) *
+                       1000000L;
+        news = ppoll(&wake, 1, &tick, open_mask) > 0;
+        if (news && !process(handle, error))
             return END_ERROR;
     }
 }
@@ -156,7 +163,7 @@ static bool left_behind(const struct daemon_config *config)
     if (dlmgr_open(DLMGR_EITHER, &config->options, &handle, &error) != 0)
         return false;
     left = dlmgr_place_of(handle) == DLMGR_PLACE_JOURNAL &&
-           live_tasks(handle, &live, &error) == 0 && live > 0;
+           ((live_tasks(handle, &live, &error) == 0 && live > 0) || daemon_notify_wanted(handle));
     dlmgr_close(handle);
     return left;
 }
@@ -210,6 +217,7 @@ static int wait_own(const struct daemon_config *config, struct daemon_manager *m
 static int own(const struct daemon_config *config, struct daemon_manager *manager, int *ready_fd,
                enum ending *ret_ending, dlmgr_error *error)
 {
+    struct daemon_notify *notify;
     sigset_t open_mask;
     dlmgr *handle;
     char pid[24];
@@ -225,17 +233,24 @@ static int own(const struct daemon_config *config, struct daemon_manager *manage
             return r;
         }
     }
+    notify = daemon_notify_new(handle, config->command_ms);
+    if (!notify) {
+        dlmgr_close(handle);
+        return daemon_fail(error, DLMGR_ENOMEM, ENOMEM, "cannot serve");
+    }
     snprintf(pid, sizeof(pid), "%lld", (long long)getpid());
     daemon_logf(DLMGR_LOG_INFO, "dlmgr %s serves %s, pid %s", dlmgr_version(), dlmgr_home(handle),
                 pid);
     ready(ready_fd, 0, pid);
     daemon_manager_ready(manager, "serving");
     signals_block(true, &open_mask);
-    *ret_ending = serve(handle, config, manager, &open_mask, error);
+    *ret_ending = serve(handle, config, manager, notify, &open_mask, error);
     signals_block(false, &open_mask); /* a second signal need not wait for the closing */
-    if (*ret_ending != END_IDLE)      /* it may yet go on */
+    daemon_notify_stop(notify);
+    if (*ret_ending != END_IDLE) /* it may yet go on */
         daemon_manager_stopping(manager, "closing");
     dlmgr_close(handle);
+    daemon_notify_free(notify);
     return *ret_ending == END_ERROR ? error->code : 0;
 }
 

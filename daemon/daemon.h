@@ -22,6 +22,7 @@ struct daemon_config {
     int64_t idle_ms;       /* end after so long with nothing queued or waiting */
     bool forever; /* or never; a service manager that handed over a socket decides itself */
     bool verbose;
+    int64_t command_ms; /* how long a session's command may take */
     int ready_fd; /* told when it serves or why not, then closed; logs go to the home. -1: logs go to stderr */
 };
 
@@ -30,6 +31,10 @@ int daemon_run(const struct daemon_config *config, dlmgr_error *error);
 
 /* words: argv of the new process, words[0] its name. DLMGR_EBUSY when the home is owned already. */
 int daemon_start(const char *const *words, int64_t *ret_pid, dlmgr_error *error);
+
+/* In a child before exec: close all descriptors from first on; signals as a new process has them. Safe after fork. */
+void daemon_close_from(int first);
+void daemon_signals_default(void);
 
 /* Fill in error and return code. */
 int daemon_fail(dlmgr_error *error, int code, int err, const char *what);

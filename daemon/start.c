@@ -35,7 +35,7 @@ int daemon_fail(dlmgr_error *error, int code, int err, const char *what)
     return code;
 }
 
-static void close_from(int first)
+void daemon_close_from(int first)
 {
     int fd, last;
 
@@ -46,7 +46,7 @@ static void close_from(int first)
         close(fd);
 }
 
-static void signals_default(void)
+void daemon_signals_default(void)
 {
     sigset_t none;
     int i;
@@ -85,8 +85,8 @@ static void become(const char *const *words, int ready_fd)
     if (null_fd < 0 || dup2(ready_fd, DAEMON_READY_FD) < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
         dup2(null_fd, STDOUT_FILENO) < 0 || dup2(null_fd, STDERR_FILENO) < 0 || chdir("/") < 0)
         goto fail;
-    close_from(DAEMON_READY_FD + 1);
-    signals_default();
+    daemon_close_from(DAEMON_READY_FD + 1);
+    daemon_signals_default();
     umask(077);
     for (i = 0; i < 63 && words[i]; i++)
         argv[i] = (char *)(uintptr_t)words[i];
