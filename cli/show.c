@@ -81,10 +81,13 @@ static void show_metrics(struct cli *cli, const char *name, json_t *object, int 
     show_line(cli, indent, name, "");
     json_object_foreach (object, member, value) {
         double us = json_number_value(value);
-        char text[32];
+        size_t len = strlen(member);
+        char text[32], what[64];
 
+        len -= len > 3 && !strcmp(member + len - 3, "_us") ? 3 : 0;
+        snprintf(what, sizeof(what), "%.*s", (int)len, member);
         snprintf(text, sizeof(text), us < 1e6 ? "%.3f ms" : "%.3f s", us / (us < 1e6 ? 1e3 : 1e6));
-        show_line(cli, indent + 2, member, text);
+        show_line(cli, indent + 2, what, text);
     }
 }
 

@@ -182,6 +182,17 @@ int64_t dlm_clock_mono(void)
     return t >= 0 ? t : clock_ms(CLOCK_BOOTTIME);
 }
 
+int64_t dlm_clock_us(void)
+{
+    int64_t t = atomic_load_explicit(&frozen_mono, memory_order_relaxed);
+    struct timespec ts;
+
+    if (t >= 0)
+        return t * 1000;
+    clock_gettime(CLOCK_BOOTTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 void dlm_clock_set(int64_t wall, int64_t mono)
 {
     atomic_store(&frozen_wall, wall);

@@ -99,6 +99,7 @@ char *dlm_buf_take(struct dlm_buf *b);
 
 int64_t dlm_clock_wall(void); /* ms since 1970, UTC */
 int64_t dlm_clock_mono(void); /* ms, never steps */
+int64_t dlm_clock_us(void);   /* the same in us */
 /* For tests: freezes both; (-1, -1) thaws. */
 void dlm_clock_set(int64_t wall, int64_t mono);
 /* RFC 3339 UTC with milliseconds; out has room for 32. */

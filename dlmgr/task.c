@@ -39,6 +39,25 @@ void dlm_task_gather(struct dlm_task *t, struct dlm_gather *g, void (*done)(stru
     dlm_gather_submit(g, &t->job);
 }
 
+/* ---- Metrics --------------------------------------------------------------------------------------- */
+
+void dlm_task_lap(struct dlm_task *t, int next)
+{
+    int64_t now = dlm_clock_us();
+
+    if (t->doing < DLM_METRICS)
+        t->metrics.us[t->doing] += now - t->since;
+    t->doing = next;
+    t->since = now;
+}
+
+const char *dlm_task_measure(struct dlm_task *t, bool ended)
+{
+    t->metrics.left_at = ended ? 0 : dlm_clock_wall();
+    dlm_metrics_write(&t->metrics, t->metrics_text);
+    return t->metrics_text;
+}
+
 /* ---- Leaving --------------------------------------------------------------------------------------- */
 
 void dlm_task_remove(struct dlm_task *t)
@@ -90,7 +109,8 @@ static int leave_work(struct dlm_store *s, struct dlm_op *op)
                          .exit_code = l->exit_code,
                          .bytes = -1,
                          .total = -1,
-                         .attempts = t->attempts};
+                         .attempts = t->attempts,
+                         .metrics = t->metrics_text};
     int r = 0;
 
     if (t->rows)
@@ -99,7 +119,7 @@ static int leave_work(struct dlm_store *s, struct dlm_op *op)
         r = uncount_all(s, t);
     if (r < 0 && r != DLMGR_ESTATE)
         return r;
-    return l->halt ? 0 : dlm_store_move(s, &m, NULL);
+    return l->halt ? dlm_store_metrics(s, m.id, m.metrics) : dlm_store_move(s, &m, NULL);
 }
 
 static void leave_sync(struct dlm_job *job)
@@ -133,6 +153,8 @@ bool dlm_task_leaving(struct dlm_task *t)
     if (t->busy || t->counting)
         return true;
     dlm_task_drop(t, NULL);
+    dlm_task_lap(t, DLM_METRICS);
+    dlm_task_measure(t, t->leave.to == DLMGR_FAILED);
     free(TAKE_PTR(t->rows));
     if (believes(t) && dlm_task_snapshot(t) == 0)
         dlm_task_job(t, leave_sync, on_leave_synced, false);
@@ -331,6 +353,7 @@ static void on_opened(struct dlm_job *job)
 void dlm_task_start(struct dlm_task *t)
 {
     t->speed_at = dlm_clock_mono();
+    dlm_task_lap(t, DLM_METRICS);
     if (t->bad_opts)
         return dlm_task_fail(t,
                              &(struct dlm_failure){

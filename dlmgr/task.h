@@ -17,6 +17,7 @@
 
 #include "dlmgr/finish.h"
 #include "dlmgr/journal.h"
+#include "dlmgr/metrics.h"
 #include "dlmgr/request.h"
 #include "dlmgr/taskjson.h"
 #include "dlmgr/together.h"
@@ -142,6 +143,11 @@ struct dlm_task {
     bool moved;
 
     int64_t speed, received, speed_from, speed_at;
+
+    struct dlm_metrics metrics;
+    int doing;     /* enum dlm_metric: what the time since `since` goes to; DLM_METRICS: to none */
+    int64_t since; /* us */
+    char metrics_text[DLM_METRICS_SIZE]; /* for the op under way */
 };
 
 /* ---- Loading (journal thread: inside an op's work) ------------------------------------------------ */
@@ -187,6 +193,10 @@ void dlm_task_stumble(struct dlm_task *t, const char *text);
 void dlm_task_disk(struct dlm_task *t, int stage, const dlmgr_error *e);
 /* Its op was refused, so somebody else moved the row: it is not ours to touch. what: "begin", ... */
 void dlm_task_disown(struct dlm_task *t, const char *what);
+/* The time until now goes to what it was doing; from now on it does `next`. */
+void dlm_task_lap(struct dlm_task *t, int next);
+/* The metrics as they are now, for the next op: in t->metrics_text. ended: no queue begins here. */
+const char *dlm_task_measure(struct dlm_task *t, bool ended);
 void dlm_task_fetch(struct dlm_task *t); /* begin or go on fetching */
 void dlm_task_drop(struct dlm_task *t,
                    const struct dlm_transfer *but); /* end all connections but this one */

@@ -42,7 +42,10 @@ static void sync_work(struct dlm_job *job)
 
 static int count_work(struct dlm_store *s, struct dlm_op *op)
 {
-    return dlm_task_count_rows(s, container_of(op, struct dlm_task, count_op));
+    struct dlm_task *t = container_of(op, struct dlm_task, count_op);
+    int r = dlm_task_count_rows(s, t);
+
+    return r < 0 ? r : dlm_store_metrics(s, t->row.id, t->metrics_text);
 }
 
 static void count_ended(struct dlm_task *t)
@@ -75,6 +78,8 @@ static void on_synced(struct dlm_job *job)
 
     if (t->count_result == 0) {
         t->entry_synced = true;
+        dlm_task_lap(t, t->doing);
+        dlm_task_measure(t, false);
         t->count_op.work = count_work;
         t->count_op.done = on_counted;
         dlm_journal_post(t->set->journal, &t->count_op);

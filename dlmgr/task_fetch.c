@@ -43,6 +43,8 @@ static void on_judged(struct dlm_transfer *tr)
 {
     struct dlm_task *t = tr->owner;
 
+    if (t->doing == DLM_METRICS)
+        dlm_task_lap(t, DLM_METRIC_TRANSFER);
     if (t->beginner || t->leave.wanted)
         return; /* it holds what comes, and is dropped with the rest */
     if (is_superfluous(t, tr)) {
@@ -83,8 +85,17 @@ static void on_wrote(struct dlm_transfer *tr, size_t n)
         dlm_task_checkpoint(t);
 }
 
+static void add_times(struct dlm_metrics *m, const struct dlm_transfer *tr)
+{
+    m->us[DLM_METRIC_DNS] += tr->dns_us;
+    m->us[DLM_METRIC_CONNECT] += tr->connect_us;
+    m->us[DLM_METRIC_TLS] += tr->tls_us;
+    m->us[DLM_METRIC_FIRST_BYTE] += tr->first_byte_us;
+}
+
 static void take_out(struct dlm_task *t, struct dlm_transfer *tr)
 {
+    add_times(&t->metrics, tr);
     for (int i = 0; i < t->n_transfers; i++) {
         if (t->transfers[i] == tr) {
             t->transfers[i] = t->transfers[--t->n_transfers];
@@ -115,6 +126,7 @@ static void all_here(struct dlm_task *t, int64_t total)
 {
     t->sink->total = t->row.total = total;
     dlm_task_drop(t, NULL);
+    dlm_task_lap(t, DLM_METRIC_SYNC);
     dlm_task_finish(t);
 }
 

@@ -78,7 +78,8 @@ static int done_work(struct dlm_store *s, struct dlm_op *op)
                          .path = t->finish.path,
                          .bytes = t->finish.ident.size,
                          .total = t->finish.ident.size,
-                         .attempts = -1};
+                         .attempts = -1,
+                         .metrics = t->metrics_text};
 
     return dlm_store_move(s, &m, NULL);
 }
@@ -92,6 +93,14 @@ static void on_done(struct dlm_op *op)
         dlm_log(t->set->log, DLMGR_LOG_ERROR, "task %lld cannot be done: %s", (long long)t->row.id,
                 op->error.text);
     dlm_task_remove(t);
+}
+
+/* It has its name. */
+static void finished(struct dlm_task *t)
+{
+    dlm_task_lap(t, DLM_METRICS);
+    dlm_task_measure(t, true);
+    dlm_task_op(t, done_work, on_done);
 }
 
 /* ---- move ------------------------------------------------------------------------------------------ */
@@ -144,7 +153,7 @@ static void on_looked_again(struct dlm_job *job)
 
     t->busy = false;
     if (t->job_result == DLM_FINISH_OK)
-        return dlm_task_op(t, done_work, on_done);
+        return finished(t);
     step_failed(t, DLMGR_STAGE_COMMIT, DLM_FINISH_TROUBLE);
 }
 
@@ -154,7 +163,7 @@ static void on_moved(struct dlm_job *job)
 
     t->busy = false;
     if (t->job_result == DLM_FINISH_OK)
-        return dlm_task_op(t, done_work, on_done);
+        return finished(t);
     if (t->job_result == DLM_FINISH_TAKEN)
         return choose_again(t);
     if (t->job_result == DLM_FINISH_TROUBLE)
@@ -207,6 +216,8 @@ static void commit(struct dlm_task *t)
     if (dlm_task_leaving(t))
         return;
     t->committing = true;
+    if (t->doing != DLM_METRIC_COMMIT)
+        dlm_task_lap(t, DLM_METRIC_COMMIT);
     dlm_task_op(t, commit_work, on_committing);
 }
 
@@ -349,6 +360,7 @@ static void on_synced(struct dlm_job *job)
     /* The sync covers what was written before it began, and nothing has been written since. */
     if (t->rows)
         t->rows_ident = t->finish.ident;
+    dlm_task_lap(t, DLM_METRIC_VERIFY);
     dlm_task_op(t, verifying_work, on_verifying);
 }
 
@@ -397,7 +409,7 @@ static void on_looked(struct dlm_job *job)
     if (t->job_result != DLM_FINISH_OK)
         return step_failed(t, DLMGR_STAGE_COMMIT, t->job_result);
     if (t->moved)
-        dlm_task_op(t, done_work, on_done);
+        finished(t);
     else
         commit(t);
 }
@@ -407,6 +419,7 @@ void dlm_task_look(struct dlm_task *t)
     const char *slash = t->row.path ? strrchr(t->row.path, '/') : NULL;
 
     t->phase = DLM_PHASE_FINISH;
+    dlm_task_lap(t, DLM_METRIC_COMMIT);
     t->committing = t->own_fd = true;
     t->finish.fd = -1;
     snprintf(t->finish.chosen, sizeof(t->finish.chosen), "%s", slash ? slash + 1 : "");

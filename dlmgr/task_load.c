@@ -29,6 +29,21 @@ static int load_opts(struct dlm_store *s, struct dlm_task *t)
     return r;
 }
 
+/* What the row knows of earlier runs, and since when it is not at work; a row in committing never left it. */
+static void load_metrics(struct dlm_task *t)
+{
+    int64_t from = t->row.created_at;
+
+    if (t->row.metrics) {
+        dlm_metrics_read(t->row.metrics, &t->metrics);
+        from = t->metrics.left_at;
+    }
+    t->doing = t->row.state == DLMGR_COMMITTING ? DLM_METRICS : DLM_METRIC_QUEUE;
+    t->since = dlm_clock_us();
+    if (from > 0)
+        t->since -= MAX(dlm_clock_wall() - from, 0) * 1000;
+}
+
 int dlm_task_load(struct dlm_store *s, struct dlm_row *row, struct dlm_task **ret)
 {
     struct dlm_task *t = dlm_alloc(sizeof(*t));
@@ -40,6 +55,7 @@ int dlm_task_load(struct dlm_store *s, struct dlm_row *row, struct dlm_task **re
     }
     t->row = *row;
     *row = (struct dlm_row){0};
+    load_metrics(t);
     t->finish.fd = -1;
     t->recorded = t->row.part != NULL;
     t->recorded_source = -1;

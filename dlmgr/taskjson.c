@@ -9,6 +9,7 @@
 #include "dlmgr/taskjson.h"
 
 #include "dlmgr/json.h"
+#include "dlmgr/metrics.h"
 
 #include <time.h>
 
@@ -150,7 +151,21 @@ static json_t *error_json(const json_t *stored)
 
 /* ---- Tasks ------------------------------------------------------------------------------------- */
 
-enum kind { VERSION, STATE, ZERO, INT, LONG, UNKNOWN, TEXT, TIME, RENAMED, WAIT, ERROR, BYTES };
+enum kind {
+    VERSION,
+    STATE,
+    ZERO,
+    INT,
+    LONG,
+    UNKNOWN,
+    TEXT,
+    TIME,
+    RENAMED,
+    WAIT,
+    ERROR,
+    METRICS,
+    BYTES
+};
 
 struct member {
     const char *name;
@@ -182,6 +197,7 @@ static const struct member members[] = {
     {"finished_at", TIME, FROM(finished_at)},
     {"wait", WAIT, 0},
     {"error", ERROR, 0},
+    {"metrics", METRICS, 0},
     {"digest", TEXT, FROM(digest)},
     {"user_data", BYTES, 0},
 };
@@ -242,6 +258,8 @@ static json_t *member_json(const struct dlm_row *row, const struct member *m)
         return wait_json(row);
     case ERROR:
         return row_error_json(row);
+    case METRICS:
+        return dlm_metrics_json(row->metrics);
     case BYTES:
         return dlm_bytes_to_json(row->user_data, row->user_data_len);
     }
@@ -283,6 +301,7 @@ static int event_rest(json_t *event, const json_t *body)
         r |= json_object_set_new(event, always[i], json_null());
     json_object_foreach ((json_t *)(uintptr_t)body, name, value)
         r |= json_object_set(event, name, value);
+    r |= json_object_set_new(event, "metrics", dlm_metrics_shown(json_object_get(body, "metrics")));
     return r | json_object_set_new(event, "error", error_json(json_object_get(body, "error")));
 }
 

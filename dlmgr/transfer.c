@@ -265,10 +265,35 @@ static size_t on_header(char *data, size_t size, size_t n, void *context)
 
 /* ---- Asking --------------------------------------------------------------------------------------- */
 
+static int64_t reached_at(CURL *easy, CURLINFO what)
+{
+    curl_off_t us = 0;
+
+    curl_easy_getinfo(easy, what, &us);
+    return us;
+}
+
+/* What is 0 was not reached; a connection that is used again has none of the first three. */
+static void note_times(struct dlm_transfer *t)
+{
+    CURL *easy = t->fetching.easy;
+    int64_t resolved = reached_at(easy, CURLINFO_NAMELOOKUP_TIME_T),
+            connected = reached_at(easy, CURLINFO_CONNECT_TIME_T),
+            ready = reached_at(easy, CURLINFO_APPCONNECT_TIME_T),
+            sent = reached_at(easy, CURLINFO_PRETRANSFER_TIME_T),
+            first = reached_at(easy, CURLINFO_STARTTRANSFER_TIME_T);
+
+    t->dns_us += resolved;
+    t->connect_us += MAX(connected - resolved, 0);
+    t->tls_us += MAX(ready - connected, 0);
+    t->first_byte_us += MAX(first - sent, 0);
+}
+
 static void give_back(struct dlm_transfer *t)
 {
     if (!t->fetching.easy)
         return;
+    note_times(t);
     dlm_fetch_remove(t->env->fetch, &t->fetching);
     if (t->target.tainted)
         curl_easy_cleanup(TAKE_PTR(t->fetching.easy));
@@ -350,14 +375,6 @@ static void verdict_set(struct dlm_transfer *t, enum dlm_action action, int clas
                                       .total = -1,
                                       .wait_ms = -1};
     snprintf(t->verdict.text, sizeof(t->verdict.text), "%s", text);
-}
-
-static int64_t reached_at(CURL *easy, CURLINFO what)
-{
-    curl_off_t us = 0;
-
-    curl_easy_getinfo(easy, what, &us);
-    return us;
 }
 
 static int stage_of(const struct dlm_transfer *t)

@@ -87,7 +87,8 @@ struct dlm_transfer {
     struct dlm_writer writer;
     struct dlm_transfer *next_paused, *next_joined;
     bool in_paused, in_joined;
-    int64_t received; /* body bytes, for the speed */
+    int64_t received;                                  /* body bytes, for the speed */
+    int64_t dns_us, connect_us, tls_us, first_byte_us; /* of its requests, once they have ended */
 
     /* At the end. */
     struct dlm_verdict

@@ -75,6 +75,7 @@ enum dlm_query {
     Q_WAKE_REASON,
     Q_BEGIN_GENERATION,
     Q_CHECKPOINT,
+    Q_TASK_METRICS,
     Q_COUNT_BYTES,
     Q_BLOCK_PUT,
     Q_BLOCK_DROP,

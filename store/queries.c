@@ -128,6 +128,7 @@ static const char *const queries[QUERIES] = {
         "answered = ?7, bytes = 0, ino = 0, btime = 0, size = 0 WHERE id = ?1",
     [Q_CHECKPOINT] = "UPDATE tasks SET bytes = ?3, ino = ?4, btime = ?5, size = ?6 "
                      "WHERE id = ?1 AND generation = ?2",
+    [Q_TASK_METRICS] = "UPDATE tasks SET metrics = ?2 WHERE id = ?1",
     [Q_COUNT_BYTES] = "UPDATE tasks SET bytes = ?3 WHERE id = ?1 AND generation = ?2",
     [Q_BLOCK_PUT] = "INSERT INTO blocks(task, idx, len, crc) VALUES(?1, ?2, ?3, ?4) "
                     "ON CONFLICT(task, idx) DO UPDATE SET len = excluded.len, crc = excluded.crc",

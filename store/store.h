@@ -146,6 +146,8 @@ struct dlm_move {
 };
 /* 0; DLMGR_ENOTFOUND; DLMGR_ESTATE when the table does not allow it (from and to are in *ret_from when not NULL). Moving to the state it has: only waiting -> waiting. */
 int dlm_store_move(struct dlm_store *s, const struct dlm_move *m, int *ret_from);
+/* The metrics alone, for a task that is at work for long or leaves without a move. */
+int dlm_store_metrics(struct dlm_store *s, int64_t id, const char *metrics);
 
 /*
  * The next tasks to run: up to max rows, in order of priority, then arrival, from hosts that are not in `busy` (origins, sorted or not).

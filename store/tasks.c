@@ -311,3 +311,8 @@ int dlm_store_edit(struct dlm_store *s, int64_t id, const struct dlm_edit *edit)
         return r;
     return edit_row(s, &core, edit, host, secret);
 }
+
+int dlm_store_metrics(struct dlm_store *s, int64_t id, const char *metrics)
+{
+    return dlm_sql_run(s, Q_TASK_METRICS, "ls", id, metrics);
+}
