@@ -29,7 +29,8 @@ static int restore(struct dlmgr_session *s, int budget, dlmgr_error *e)
                                .session = s->name,
                                .states = LIVE_STATES | BIT(DLMGR_PAUSED),
                                .after = s->restored_to,
-                               .limit = MIN(budget, TASKS)}; /* of JSON, in the arena of each worker in turn */
+                               .limit = MIN(budget,
+                                            TASKS)}; /* of JSON, in the arena of each worker in turn */
     const dlmgr_task *task;
     dlmgr_list *list;
     int n, r = dlmgr_query(s->handle, &selector, &list, e);
@@ -119,6 +120,8 @@ static int tell(struct dlmgr_session *s, const dlmgr_event *event, int64_t pause
 
     if (!strcmp(event->type, "done"))
         dlm_progress_last(s, event);
+    if (strcmp(event->type, "waiting") != 0 && strcmp(event->type, "restarted") != 0)
+        dlm_progress_end(s, event->task, event->generation);
     verdict = s->delegate.event(s, event, s->context);
     if (verdict == 0)
         seqs[(*io_n)++] = event->seq;
@@ -188,8 +191,8 @@ static void count_tasks(struct dlmgr_session *s, const json_t *result)
     for (int i = 0; i < DLM_STATES; i++)
         s->live += LIVE_STATES & BIT(i) ? dlm_json_int(tasks, dlm_state_name(i), 0) : 0;
     s->running = s->live - dlm_json_int(tasks, "queued", 0) - dlm_json_int(tasks, "waiting", 0);
-    if (s->running > 0 && !s->progress_due)
-        s->progress_due = dlm_clock_mono();
+    if (s->running > 0)
+        dlm_progress_begin(s);
     if (s->live > 0 || json_array_size(json_object_get(result, "events")) > 0)
         s->drained = false;
 }
@@ -262,6 +265,9 @@ static int look(struct dlmgr_session *s, int budget, dlmgr_error *e)
             return n;
     } else {
         n = tell_kept(s, budget, e);
+        if (n > 0)
+            atomic_store(&s->look,
+                         true); /* it may be drained now, and its acknowledgements are no news */
     }
     if (n >= 0 && n < budget && atomic_exchange(&s->look, false)) {
         r = tell_events(s, budget - n, e);

@@ -9,12 +9,26 @@
 
 enum { BETWEEN_MS = 100, TASKS = 1000 };
 
+static const struct dlm_seen *find(const struct dlmgr_session *s, int64_t task)
+{
+    size_t low = 0, high = s->n_seen;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (s->seen[middle].task < task)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < s->n_seen && s->seen[low].task == task ? &s->seen[low] : NULL;
+}
+
 static int64_t seen_bytes(const struct dlmgr_session *s, int64_t task, int64_t generation)
 {
-    for (size_t i = 0; i < s->n_seen; i++)
-        if (s->seen[i].task == task && s->seen[i].generation == generation)
-            return s->seen[i].bytes;
-    return 0;
+    const struct dlm_seen *seen = find(s, task);
+
+    return seen && seen->generation == generation ? seen->bytes : 0;
 }
 
 static void tell(struct dlmgr_session *s, const dlmgr_task *task, int64_t bytes)
@@ -31,21 +45,37 @@ static void tell(struct dlmgr_session *s, const dlmgr_task *task, int64_t bytes)
     s->delegate.progress(s, &progress, s->context);
 }
 
+/* Those of the list, and those before that rest now: when they go on, they do not begin anew. Both are in the order of their tasks. */
+static size_t merge(const struct dlmgr_session *s, const dlmgr_list *list, struct dlm_seen *ret)
+{
+    const dlmgr_task *task;
+    size_t n = 0, old = 0;
+
+    for (size_t i = 0; (task = dlmgr_list_at(list, i)); i++) {
+        int64_t before = seen_bytes(s, task->id, task->generation);
+
+        for (; old < s->n_seen && s->seen[old].task < task->id; old++)
+            ret[n++] = s->seen[old];
+        old += old < s->n_seen && s->seen[old].task == task->id;
+        ret[n++] = (struct dlm_seen){task->id, task->generation, MAX(before, task->bytes_done)};
+    }
+    for (; old < s->n_seen; old++)
+        ret[n++] = s->seen[old];
+    return n;
+}
+
 static void tell_all(struct dlmgr_session *s, const dlmgr_list *list)
 {
-    size_t n = dlmgr_list_count(list);
-    struct dlm_seen *seen = dlm_alloc((n + 1) * sizeof(*seen));
+    struct dlm_seen *seen = dlm_alloc((s->n_seen + dlmgr_list_count(list) + 1) * sizeof(*seen));
+    const dlmgr_task *task;
+    size_t n;
 
     if (!seen)
         return; /* the next time */
-    for (size_t i = 0; i < n; i++) {
-        const dlmgr_task *task = dlmgr_list_at(list, i);
-        int64_t before = seen_bytes(s, task->id, task->generation);
-
-        seen[i] = (struct dlm_seen){task->id, task->generation, MAX(before, task->bytes_done)};
-        if (seen[i].bytes > before && !dlm_session_stopped(s))
-            tell(s, task, seen[i].bytes);
-    }
+    n = merge(s, list, seen);
+    for (size_t i = 0; !dlm_session_stopped(s) && (task = dlmgr_list_at(list, i)); i++)
+        if (task->bytes_done > seen_bytes(s, task->id, task->generation))
+            tell(s, task, task->bytes_done);
     free(s->seen);
     s->seen = seen;
     s->n_seen = n;
@@ -68,9 +98,27 @@ void dlm_progress_look(struct dlmgr_session *s, dlmgr_error *e)
         return;
     }
     tell_all(s, list);
+    s->progress_not_before = now + BETWEEN_MS;
     /* With nothing at work the news say when something begins. */
-    s->progress_due = dlmgr_list_count(list) > 0 ? now + BETWEEN_MS : 0;
+    s->progress_due = dlmgr_list_count(list) > 0 ? s->progress_not_before : 0;
     dlmgr_list_free(list);
+}
+
+void dlm_progress_begin(struct dlmgr_session *s)
+{
+    if (!s->progress_due)
+        s->progress_due = MAX(dlm_clock_mono(), s->progress_not_before);
+}
+
+void dlm_progress_end(struct dlmgr_session *s, int64_t task, int64_t generation)
+{
+    const struct dlm_seen *seen = find(s, task);
+    size_t i = seen ? (size_t)(seen - s->seen) : 0;
+
+    if (!seen || seen->generation > generation)
+        return;
+    s->n_seen--;
+    memmove(&s->seen[i], &s->seen[i + 1], (s->n_seen - i) * sizeof(*s->seen));
 }
 
 void dlm_progress_last(struct dlmgr_session *s, const dlmgr_event *event)

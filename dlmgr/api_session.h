@@ -24,7 +24,7 @@ struct dlm_kept { /* an event that could not be handled: it comes again at `due`
     int64_t seq, due, pause;
 };
 
-struct dlm_seen { /* the progress told last */
+struct dlm_seen { /* the progress told last of a task that has not ended, in the order of tasks */
     int64_t task, generation, bytes;
 };
 
@@ -54,7 +54,7 @@ struct dlmgr_session {
     size_t n_unsent;
     struct dlm_seen *seen;
     size_t n_seen;
-    int64_t progress_due;
+    int64_t progress_due, progress_not_before; /* due 0: nothing is at work */
 };
 
 /* The holder wants nothing more: it closed the session or the handle. */
@@ -81,6 +81,10 @@ int dlm_session_call(struct dlmgr_session *s, const char *method, json_t *params
 int dlm_session_ack(struct dlmgr_session *s, const int64_t *seqs, size_t n, dlmgr_error *e);
 
 void dlm_progress_look(struct dlmgr_session *s, dlmgr_error *e);
+/* Something is at work. */
+void dlm_progress_begin(struct dlmgr_session *s);
+/* The generation has ended: what was told of it need not be known any more. */
+void dlm_progress_end(struct dlmgr_session *s, int64_t task, int64_t generation);
 /* Before `done`: tell the size, unless that was told. */
 void dlm_progress_last(struct dlmgr_session *s, const dlmgr_event *event);
 
