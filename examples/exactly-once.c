@@ -90,7 +90,8 @@ static int on_event(dlmgr_session *session, const dlmgr_event *event, void *cont
 {
     struct app *app = context;
 
-    printf("event %lld %s %s\n", (long long)event->seq, event->type, event->key);
+    printf("%s %lld %s %s\n", event->replay ? "replay" : "event", (long long)event->seq,
+           event->type, event->key);
     sql(app, "BEGIN IMMEDIATE", 0, 0, NULL, NULL);
     if (event->seq > sql(app, "SELECT seq FROM account", 0, 0, NULL, NULL)) {
         if (!strcmp(event->type, "done")) {
@@ -108,7 +109,7 @@ static int on_event(dlmgr_session *session, const dlmgr_event *event, void *cont
 static void on_progress(dlmgr_session *session, const dlmgr_progress *progress, void *context)
 {
     printf("progress %lld of %lld %s\n", (long long)progress->bytes_done,
-           (long long)progress->bytes_total, progress->key);
+           (long long)progress->bytes_total, progress->key ? progress->key : "");
 }
 
 static void on_ready(dlmgr_session *session, void *context)
@@ -153,11 +154,12 @@ static int go_on(struct app *app, int64_t incarnation)
 
     if (r == DLMGR_EINVAL) /* no such number there: another home */
         r = seq = 0;
-    if (r == 0)
-        sql(app, "UPDATE account SET seq = ?1, incarnation = ?2", seq, incarnation, NULL, NULL);
+    if (r < 0)
+        return r;
+    sql(app, "UPDATE account SET seq = ?1, incarnation = ?2", seq, incarnation, NULL, NULL);
     printf("after %lld, incarnation %lld%s\n", (long long)seq, (long long)incarnation,
            same_home ? "" : ", another home");
-    return r;
+    return 0;
 }
 
 /* What the database has was received, wherever its task is by now; all else is added, and adding twice is adding once. */

@@ -189,8 +189,8 @@ test_exactly_once_begins_anew_in_another_home()
     expect 0 "$DLMGR" get -q --session org.example.exactly-once "$FIXTURE_URL/3?size=1k" "$FIXTURE_URL/4?size=1k" "$FIXTURE_URL/5?size=1k"
     expect 0 "$EXAMPLES/exactly-once" "$TMP/ledger" . "$FIXTURE_URL/1?size=1k" "$FIXTURE_URL/2?size=1k"
     out_has 'after 0, incarnation 1, another home'
-    out_has '^event 1 done '
-    out_has '^event 3 done '
+    out_has '^replay 1 done '
+    out_has '^replay 3 done '
     out_has '^5 files, 5120 bytes$'
 }
 

@@ -7,7 +7,7 @@
 sources()
 {
     find include dlmgr store daemon cli examples fixtures tests bench completions packaging .ci Makefile -type f \
-        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.bash' -o -name '*.map' -o -name run -o -name Makefile \)
+        \( -name '*.[ch]' -o -name '*.sh' -o -name '*.bash' -o -name '*.map' -o -name run -o -name kill-app -o -name Makefile \)
 }
 
 # The licence stands in the first two lines of each file.
