@@ -5,7 +5,7 @@
 #
 # A second kill falls into every second recovery, and in every third telling the power goes with the first kill. The
 # stories that take seconds are killed at every eighth call. It fails when a promise was broken, and also when there were
-# fewer kills than it claims to make. A story that found something leaves its directory and says where.
+# fewer kills than it claims to make. Then many files (many.sh), and an app with its session (claims.sh). A story that found something leaves its directory and says where.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
@@ -23,4 +23,5 @@ if [ $# = 0 ] && { [ "${kills:-0}" -lt 3000 ] || [ "${recovery:-0}" -lt 300 ]; }
     status=1
 fi
 [ $# != 0 ] || tests/crash/many.sh || status=1
+[ $# != 0 ] || FILES=12 tests/crash/claims.sh app embedded service both take || status=1
 exit "$status"
