@@ -195,10 +195,15 @@ install: all
 	install -m 644 completions/dlmgr.bash $(DESTDIR)$(BASHCOMPDIR)/dlmgr
 	sed -e 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@INCLUDEDIR@,$(INCLUDEDIR),; s,@VERSION@,$(VERSION),' \
 		packaging/dlmgr.pc.in >$(DESTDIR)$(LIBDIR)/pkgconfig/dlmgr.pc
+	install -d $(DESTDIR)$(SYSTEMD_USER_UNIT_DIR) $(DESTDIR)$(SYSTEMD_SYSTEM_UNIT_DIR)
+	install -m 644 packaging/dlmgr.socket $(DESTDIR)$(SYSTEMD_USER_UNIT_DIR)/dlmgr.socket
+	sed 's,@BINDIR@,$(BINDIR),' packaging/dlmgr.service.in >$(DESTDIR)$(SYSTEMD_USER_UNIT_DIR)/dlmgr.service
+	sed 's,@BINDIR@,$(BINDIR),' packaging/dlmgr@.service.in >$(DESTDIR)$(SYSTEMD_SYSTEM_UNIT_DIR)/dlmgr@.service
 	$(foreach m,$(MAN),install -D -m 644 $(m) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m)) &&) :
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(BINDIR)/dlmgr $(LIBDIR)/libdlmgr.so.0 $(LIBDIR)/libdlmgr.so $(LIBDIR)/libdlmgr.a \
 		$(LIBDIR)/pkgconfig/dlmgr.pc $(INCLUDEDIR)/dlmgr.h $(BASHCOMPDIR)/dlmgr \
+		$(SYSTEMD_USER_UNIT_DIR)/dlmgr.socket $(SYSTEMD_USER_UNIT_DIR)/dlmgr.service $(SYSTEMD_SYSTEM_UNIT_DIR)/dlmgr@.service \
 		$(foreach m,$(MAN),$(MANDIR)/man$(subst .,,$(suffix $(m)))/$(notdir $(m))))
 clean:
 	rm -rf $(B)

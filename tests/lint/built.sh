@@ -55,6 +55,27 @@ test_programs_and_library_are_hardened()
     check grep -q '__[a-z]*_chk' <(nm -D "$B/libdlmgr.so.0")
 }
 
+# What tells systemd how it is is the daemon; who embeds the library need not have libsystemd.
+test_the_library_does_not_need_libsystemd()
+{
+    check_not grep -q systemd <(readelf -d "$B/libdlmgr.so.0")
+    check_not grep -q ' U sd_' <(nm "$B/libdlmgr.a")
+}
+
+# The units as they are installed: systemd understands every line. What it does not know it ignores with a word.
+test_installed_units_are_accepted()
+{
+    local d=$TMP/root/lib/systemd
+    command -v systemd-analyze >/dev/null || fail "systemd-analyze is missing: make deps"
+    quiet_make install B="$B" PREFIX="$TMP/root"
+    export XDG_RUNTIME_DIR=$TMP
+    expect 0 systemd-analyze --user --man=no verify "$d/user/dlmgr.service" "$d/user/dlmgr.socket"
+    no_err
+    expect 0 systemd-analyze --system --man=no verify "$d/system/dlmgr@.service"
+    no_err
+    same "$(sed -n 's/^ListenStream=//p' "$d/user/dlmgr.socket")" "%h/.local/state/dlmgr/control.sock"
+}
+
 # Built elsewhere, the bytes are the same: no date, no path, no name of the machine.
 test_a_build_elsewhere_gives_the_same_bytes()
 {
