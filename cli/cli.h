@@ -118,10 +118,13 @@ void cli_close(dlmgr **handle);
 void cli_free(void *pointer_to_pointer);
 
 /*
- * Start the daemon for this home and return when it serves. DLMGR_EBUSY when somebody owns the home already, which is as good
- * for most callers. with_options hands on what this command line said (daemon start).
+ * Start the daemon for this home and return when it serves. DLMGR_EBUSY when somebody owns the home already, or a service manager
+ * started its service for it, which is as good for most callers. with_options hands on what this command line said (daemon start).
  */
 int cli_daemon_start(struct cli *cli, bool with_options, int64_t *ret_pid, dlmgr_error *error);
+
+/* Did this command line give options that a new daemon would take? */
+bool cli_daemon_options(const struct cli *cli);
 
 /* The same for work that was left to nobody: EBUSY is fine, any other trouble is said. Exit code. */
 int cli_daemon_need(struct cli *cli);

@@ -7,11 +7,12 @@
  * gone. cli_open_work() tries both in turn for 6 s before it believes either.
  *
  * The daemon is started by executing this program anew: a forked copy would show this command line, with its URLs, in ps for as
- * long as it lives.
+ * long as it lives. Before that its door is knocked at: where a service manager listens, its service is what starts.
  */
 #include "cli/cli.h"
 #include "daemon/daemon.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,17 @@ int64_t cli_live(const dlmgr_counts *counts)
 
 /* ---- The daemon -------------------------------------------------------------------------------- */
 
+bool cli_daemon_options(const struct cli *cli)
+{
+    const struct cli_option *option;
+
+    for (option = cli_options; option->name; option++)
+        if (cli->args.given[option - cli_options] && (option->commands & C_DAEMON) &&
+            !(option->commands & C_GLOBAL))
+            return true;
+    return false;
+}
+
 static void forward(struct cli *cli, struct strings *words)
 {
     const struct cli_option *option;
@@ -99,10 +111,26 @@ static void forward(struct cli *cli, struct strings *words)
     }
 }
 
+/* Somebody owns the home by now; or a service manager hears us at its socket, and its service answers. */
+static bool knock(struct cli *cli, dlmgr_error *error)
+{
+    CLOSES dlmgr *owner = NULL;
+    dlmgr_owner_info info = {.size = sizeof(info)};
+
+    if (cli_open(cli, DLMGR_ATTACH, &owner, error) != 0 || dlmgr_owner(owner, &info, error) != 0)
+        return false;
+    *error = (dlmgr_error){.code = DLMGR_EBUSY};
+    snprintf(error->text, sizeof(error->text), "process %lld owns %.400s", (long long)info.pid,
+             dlmgr_home(owner));
+    return true;
+}
+
 int cli_daemon_start(struct cli *cli, bool with_options, int64_t *ret_pid, dlmgr_error *error)
 {
     struct strings words = {0};
 
+    if (knock(cli, error))
+        return DLMGR_EBUSY;
     cli_strings_add(&words, &cli->arena, "dlmgr");
     if (cli->args.home)
         cli_strings_add(&words, &cli->arena,

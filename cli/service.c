@@ -6,6 +6,7 @@
  * another program (a get, an app): stop asks any owner to close, and start is content with any.
  */
 #include "cli/cli.h"
+#include "cli/reboot.h"
 #include "daemon/daemon.h"
 
 #include <jansson.h>
@@ -22,7 +23,8 @@ static int start(struct cli *cli)
     int r = cli_daemon_start(cli, true, &pid, &error);
 
     if (r == DLMGR_EBUSY) {
-        cli_note(cli, "%s", error.text);
+        cli_note(cli, "%s%s", error.text,
+                 cli_daemon_options(cli) ? "; the options of this command say nothing to it" : "");
         return EXIT_DONE;
     }
     if (r)
@@ -92,26 +94,44 @@ static void status_print(struct cli *cli, const dlmgr_counts *counts)
     }
 }
 
-/* counts NULL: they cannot be asked for. */
-static void status_print_json(struct cli *cli, const dlmgr_owner_info *owner,
-                              const dlmgr_counts *counts)
+/* object is stolen; NULL: there was no memory for it. */
+static void print_json(struct cli *cli, json_t *object)
 {
-    json_t *tasks = counts ? json_object() : NULL, *object;
-    FREES char *line = NULL;
-    int i;
+    FREES char *line = object ? json_dumps(object, JSON_COMPACT) : NULL;
 
-    for (i = 0; tasks && dlmgr_state_name(i); i++)
-        json_object_set_new(tasks, dlmgr_state_name(i), json_integer(counts->by_state[i]));
-    object = json_pack("{si, sb, sI, ss, si, si, so*}", "v", 1, "running", 1, "pid",
-                       (json_int_t)owner->pid, "version", owner->version, "protocol_oldest",
-                       owner->protocol_oldest, "protocol_newest", owner->protocol_newest, "tasks",
-                       tasks);
-    line = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     if (line)
         cli_print_raw(cli, line);
     else
         cli_fail(cli, EXIT_UNKNOWN, "out of memory");
+}
+
+/* counts NULL: they cannot be asked for. */
+static void status_print_json(struct cli *cli, const dlmgr_owner_info *owner,
+                              const dlmgr_counts *counts)
+{
+    json_t *tasks = counts ? json_object() : NULL, *object;
+    int i;
+
+    for (i = 0; tasks && dlmgr_state_name(i); i++)
+        json_object_set_new(tasks, dlmgr_state_name(i), json_integer(counts->by_state[i]));
+    object = json_pack("{si, sb, sI, ss, si, si, so*, so}", "v", 1, "running", 1, "pid",
+                       (json_int_t)owner->pid, "version", owner->version, "protocol_oldest",
+                       owner->protocol_oldest, "protocol_newest", owner->protocol_newest, "tasks",
+                       tasks, "after_reboot", cli_reboot_json(cli));
+    print_json(cli, object);
+}
+
+static int status_without_owner(struct cli *cli)
+{
+    if (cli->args.json) {
+        print_json(cli, json_pack("{si, sb, sn, so}", "v", 1, "running", 0, "pid", "after_reboot",
+                                  cli_reboot_json(cli)));
+    } else {
+        cli_print_raw(cli, "not running");
+        cli_reboot_print(cli);
+    }
+    return cli_finish(cli, EXIT_NO_OWNER, true);
 }
 
 /* An upgrade is not over while the owner is the old one. */
@@ -133,11 +153,8 @@ static int status(struct cli *cli)
     int r = open_owner(cli, &handle, &error), counted;
 
     r = r ? r : dlmgr_owner(handle, &owner, &error);
-    if (r == DLMGR_ENOOWNER) {
-        cli_print_raw(cli,
-                      cli->args.json ? "{\"v\":1,\"running\":false,\"pid\":null}" : "not running");
-        return cli_finish(cli, EXIT_NO_OWNER, true);
-    }
+    if (r == DLMGR_ENOOWNER)
+        return status_without_owner(cli);
     if (r)
         return cli_fail_error(cli, &error, NULL);
     counted = dlmgr_count(handle, &counts, &error);
@@ -147,8 +164,10 @@ static int status(struct cli *cli)
         owner_print(cli, handle, &owner);
     if (counted != 0)
         return cli_finish(cli, cli_fail_error(cli, &error, NULL), true);
-    if (!cli->args.json)
+    if (!cli->args.json) {
         status_print(cli, &counts);
+        cli_reboot_print(cli);
+    }
     version_note(cli, &owner);
     return cli_finish(cli, EXIT_DONE, true);
 }

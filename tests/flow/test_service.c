@@ -384,6 +384,24 @@ static void test_service_that_waits_can_be_stopped(void)
     manager_free(&m);
 }
 
+/* `daemon restart` ends one and reaches the next by the same socket; it starts none by hand. */
+static void test_service_is_restarted_by_its_socket(void)
+{
+    struct manager m = manager_new(true), command = m, next = m;
+    ino_t inode = socket_inode(&m);
+
+    start(&m, "run", 1, NULL);
+    CU_ASSERT(hears(&m, "READY=1"));
+    start(&command, "restart", 0, NULL);
+    CHECK_INT(ended(&m), 0);
+    start(&next, "run", 1, NULL); /* systemd would, when somebody is in the queue */
+    CHECK_INT(ended(&command), 0);
+    CHECK_INT(owner_of(&next), next.pid);
+    CU_ASSERT(socket_inode(&next) == inode);
+    CHECK_INT(end(&next), 0);
+    manager_free(&m);
+}
+
 /* One socket is meant; with two nobody could say which. */
 static void test_service_takes_one_socket(void)
 {
@@ -407,6 +425,7 @@ static const struct test tests[] = {
     TEST(test_service_that_hangs_gives_no_sign_of_life),
     TEST(test_service_leaves_the_managers_socket),
     TEST(test_service_waits_for_the_owner),
+    TEST(test_service_is_restarted_by_its_socket),
     TEST(test_service_that_waits_can_be_stopped),
     TEST(test_service_takes_one_socket),
 };
