@@ -38,13 +38,13 @@ static void test_hello_choice_by_rows(void)
 /* ' stands for ", @ for our oldest number and # for our newest. */
 static json_t *object(const char *text)
 {
+    static const int numbers[] = {DLM_PROTOCOL_OLDEST, DLM_PROTOCOL_NEWEST};
     struct dlm_buf b = {0};
     char number[24];
     json_t *json;
 
     for (const char *p = text; *p; p++) {
-        snprintf(number, sizeof(number), "%d",
-                 *p == '@' ? DLM_PROTOCOL_OLDEST : DLM_PROTOCOL_NEWEST);
+        snprintf(number, sizeof(number), "%d", numbers[*p == '#']);
         dlm_buf_add(&b, *p == '\'' ? "\"" : p, 1);
         if (*p == '@' || *p == '#') {
             b.len--;
