@@ -13,6 +13,7 @@
  */
 #include "cli/cli.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { PAGE = 500, BETWEEN_MS = 50, OWNER_MS = 6000, PAUSE_MS = 1000, PAUSE_MAX_MS = 60000 };
@@ -160,6 +161,19 @@ static int handle_exec(struct events *events, const dlmgr_event *event, bool *re
     return events->cli->args.follow ? pause_after(events) : EXIT_UNKNOWN;
 }
 
+static bool print(struct events *events, const dlmgr_event *event)
+{
+    char *json = dlmgr_event_json(event);
+    bool made = json != NULL;
+
+    if (made)
+        cli_print_raw(events->cli, json);
+    else
+        cli_fail(events->cli, EXIT_UNKNOWN, "out of memory");
+    free(json);
+    return made;
+}
+
 static int handle_page(struct events *events, const dlmgr_event_list *list)
 {
     const dlmgr_event *event;
@@ -174,7 +188,8 @@ static int handle_page(struct events *events, const dlmgr_event_list *list)
             code = handle_exec(events, event, &again);
             continue;
         }
-        cli_print_raw(events->cli, event->json);
+        if (!print(events, event))
+            return EXIT_UNKNOWN;
         events->after = event->seq;
         events->written = events->cli->args.ack ? event->seq : -1;
     }

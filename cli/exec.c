@@ -56,9 +56,11 @@ static void command_child(const char *command, const dlmgr_event *event, int inp
 
 int cli_exec_event(struct cli *cli, const char *command, const dlmgr_event *event)
 {
-    int input = stdin_for(event->json), status;
+    char *json = dlmgr_event_json(event);
+    int input = json ? stdin_for(json) : -1, status;
     pid_t pid;
 
+    free(json);
     fflush(NULL);
     pid = input < 0 ? -1 : fork();
     if (pid == 0)

@@ -2,8 +2,8 @@
 /*
  * api_list.c - pages of tasks and of events, as arrays of structs.
  *
- * A page keeps the JSON that it was made from: most strings of its structs stand in there. The bytes of user_data, an event's
- * path and its line of JSON are made for each item and freed with the page; a task's line only when somebody asks.
+ * A page keeps the JSON that it was made from: most strings of its structs stand in there. The bytes of user_data and an event's
+ * path are made for each item and freed with the page; a line of JSON only when somebody asks.
  */
 #include "dlmgr/api.h"
 #include "dlmgr/request.h"
@@ -243,8 +243,12 @@ static int event_read(json_t *j, dlmgr_session *holder, dlmgr_event *ev)
     ev->missing = is_missing(ev);
     if (json_object_set_new(j, "missing", ev->path ? json_boolean(ev->missing) : json_null()))
         return DLMGR_ENOMEM;
-    ev->json = dlm_json_dump(j);
-    return ev->json ? 0 : DLMGR_ENOMEM;
+    return 0;
+}
+
+char *dlmgr_event_json(const dlmgr_event *event)
+{
+    return dlm_json_dump(event->more);
 }
 
 static int events_read(bool replay, dlmgr_session *holder, dlmgr_event_list *list)
@@ -317,7 +321,6 @@ dlmgr_event_list *dlmgr_event_list_free(dlmgr_event_list *list)
     for (size_t i = 0; i < list->n; i++) {
         free_text(list->events[i].user_data);
         free_text(list->events[i].path);
-        free_text(list->events[i].json);
         free_text(list->events[i].error_json);
     }
     json_decref(list->json);

@@ -419,10 +419,12 @@ typedef struct dlmgr_event {
     const char *error_text, *error_address, *error_json;
     const void *user_data;
     size_t user_data_len;
-    const char *json;      /* all of it as one line */
     dlmgr_session *holder; /* that it was delivered to; NULL for one that dlmgr_events() gave */
     const void *more;      /* the library's */
 } dlmgr_event;
+
+/* All of this and more as one line of JSON, which dlmgr(1) describes. Yours: free(). NULL: no memory. Any thread that may use the event. */
+DLMGR_API char *dlmgr_event_json(const dlmgr_event *event);
 
 typedef struct dlmgr_event_list dlmgr_event_list;
 

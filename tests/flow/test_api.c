@@ -616,6 +616,7 @@ static void test_api_events_are_read_and_acknowledged(void)
     dlmgr *h = open_mode(DLMGR_EITHER);
     dlmgr_request r = request("http://a.test/1");
     dlmgr_event_list *events;
+    char *json;
     const dlmgr_event *ev;
     dlmgr_error e;
     int64_t ids[2];
@@ -643,7 +644,9 @@ static void test_api_events_are_read_and_acknowledged(void)
     CHECK_STR(ev->type, "failed");
     CHECK_INT(ev->error_code, 3);
     CHECK_STR(ev->error_text, "it is not there");
-    CU_ASSERT(ev->json[0] == '{' && strchr(ev->json, '\n') == NULL);
+    json = dlmgr_event_json(ev);
+    CU_ASSERT(json && json[0] == '{' && strchr(json, '\n') == NULL);
+    free(json);
     CU_ASSERT_PTR_NULL(dlmgr_event_list_at(events, 2));
     dlmgr_event_list_free(events);
     CHECK_INT(dlmgr_ack_to(h, "s", 3, &e), DLMGR_EINVAL);

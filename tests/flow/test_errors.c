@@ -340,6 +340,7 @@ static void check_event(int64_t id, const dlmgr_task *t)
 {
     dlmgr_event_list *list = NULL;
     const dlmgr_event *e = NULL;
+    char *json;
 
     CHECK_INT(dlmgr_events(house.handle, "default", 0, 0, &list, NULL), 0);
     for (size_t i = 0; i < dlmgr_event_list_count(list); i++)
@@ -354,7 +355,9 @@ static void check_event(int64_t id, const dlmgr_task *t)
         CHECK_INT(e->error_class, t->error_class);
         CHECK_INT(e->error_stage, t->error_stage);
         CHECK_INT(e->http_status, t->http_status);
-        CU_ASSERT(strstr(e->json, t->error_json) != NULL);
+        json = dlmgr_event_json(e);
+        CU_ASSERT(json && strstr(json, t->error_json));
+        free(json);
     }
     CU_ASSERT_PTR_NOT_NULL(e);
     dlmgr_event_list_free(list);

@@ -391,8 +391,10 @@ static int is_missing(struct app *a, const char *word, const dlmgr_event *event)
     (void)word;
     if (event) {
         CHECK_INT(event->missing, !strcmp(event->key, "a"));
-        CU_ASSERT(strstr(event->json, event->missing ? "\"missing\":true" : "\"missing\":false") !=
-                  NULL);
+        char *json = dlmgr_event_json(event);
+
+        CU_ASSERT(json && strstr(json, event->missing ? "\"missing\":true" : "\"missing\":false"));
+        free(json);
     }
     return 0;
 }

@@ -72,11 +72,14 @@ static void on_restored(dlmgr_session *session, const dlmgr_task *task, void *co
 static int on_event(dlmgr_session *session, const dlmgr_event *event, void *context)
 {
     struct app *a = context;
+    char *json;
     int answer;
 
     CU_ASSERT(event->holder == session);
     CHECK_STR(event->session, dlmgr_session_name(session));
-    CU_ASSERT(event->json && strstr(event->json, "\"seq\""));
+    json = dlmgr_event_json(event);
+    CU_ASSERT(json && strstr(json, "\"seq\""));
+    free(json);
     CU_ASSERT(event->deliveries > 0 && event->time > 0);
     check_data(event->key, event->user_data, event->user_data_len);
     a->seq = event->seq;
