@@ -90,6 +90,14 @@ test_a_command_that_hangs_is_ended_and_delays_nothing()
     check [ ! -e "$TMP/twice" ]
 }
 
+# The command listens to SIGTERM, but what it started does not.
+test_what_a_hanging_command_started_ends_with_it()
+{
+    wake_by "(trap '' TERM; exec sleep 1000) & echo \$! >>$TMP/children; echo \$\$ >>$TMP/runs; wait" --command-timeout 1
+    wait_for 20 runs 2
+    wait_for 20 gone "$(head -n 1 "$TMP/children")"
+}
+
 # Closing does not wait for it: the daemon has five seconds for that, the command a minute.
 test_closing_does_not_wait_for_a_command()
 {
@@ -136,6 +144,7 @@ test_the_daemon_stays_while_events_wait_for_a_command()
     owner=$("$DLMGR" daemon status | sed -n 's/^running, pid \([0-9]*\),.*/\1/p')
     wait_for 30 runs 3
     check_not gone "$owner"
+    check_not grep -q 'closed after' "$DLMGR_HOME/dlmgr.log"
     expect 0 "$DLMGR" session set "$APP" --on-event ''
     wait_for 10 gone "$owner"
     log_has 'nothing left to do'
