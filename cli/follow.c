@@ -2,65 +2,24 @@
 /*
  * follow.c - the loop of get, run and wait: see follow.h.
  *
- * A turn waits for the end of the tasks (dlmgr_wait, a fraction of a second at most), asks how they are, tells who has ended, and
- * draws. Tasks are asked for in windows of 500 from the first that goes on, so the cost of a turn does not grow with the list; the next
- * window is looked at only when nothing in this one moves, which is also how "only paused ones are left" is found out.
- *
- * Never believe a silence: an answer that the owner is gone (ELINK, ENOOWNER) leads to opening the home again. Results come from the
- * journal alone, so whoever finished a task in between, its result is found. Who may own the home does so only when nobody else did for
- * two seconds: `daemon restart` needs a moment between the old daemon and the new one, and a get that took its place would hold the
- * home against the upgrade.
+ * A turn sleeps until there are news, or a line is to be drawn, or a time limit comes; then it asks how the tasks are, tells who has ended, and
+ * draws. With nothing to draw and no news it does nothing at all. News of a busy owner come thick and fast, so the next look waits
+ * thirty times as long as the last one took (turn.c). Tasks are asked for in windows of 500 from the first that goes on, so the cost of a turn
+ * does not grow with the list; the next window is looked at only when nothing in this one moves, which is also how "only paused ones are
+ * left" is found out.
  */
-#include "cli/follow.h"
+#include "cli/turn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 500, STORAGE_MS = 60000, OWNER_MS = 6000, RESTART_MS = 2000, GOES_ON = -1 };
+enum { WINDOW = 500, GOES_ON = -1 };
 
 void cli_follow_init(struct follow *follow, struct cli *cli)
 {
     *follow = (struct follow){.cli = cli, .until = -1, .storage_since = -1, .started = cli_wall()};
     cli_progress_begin(&follow->progress, cli);
-}
-
-/*
- * Attach to the next owner. Until it comes nobody may own the home for free_ms, and whoever holds it may be silent for OWNER_MS:
- * one closes, the next one opens.
- */
-static int attach(struct follow *follow, int64_t free_ms, dlmgr_error *error)
-{
-    int64_t silent_until = cli_clock() + OWNER_MS, free_since = -1;
-
-    for (;;) {
-        int r = cli_open(follow->cli, DLMGR_ATTACH, &follow->handle, error);
-        int64_t now = cli_clock();
-
-        if ((r != DLMGR_ENOOWNER && r != DLMGR_ELINK) || cli_interrupted())
-            return r;
-        if (r == DLMGR_ELINK) {
-            free_since = -1;
-            if (now >= silent_until)
-                return r;
-        } else {
-            silent_until = now + OWNER_MS;
-            free_since = free_since < 0 ? now : free_since;
-            if (now - free_since >= free_ms)
-                return r;
-        }
-        cli_sleep(50);
-    }
-}
-
-/* The next owner, or its place. */
-static int work(struct follow *follow, dlmgr_error *error)
-{
-    int r = attach(follow, RESTART_MS, error);
-
-    return r == DLMGR_ENOOWNER && !cli_interrupted()
-               ? cli_open_work(follow->cli, &follow->handle, error)
-               : r;
 }
 
 int cli_follow_open(struct follow *follow)
@@ -111,80 +70,6 @@ int cli_follow_add(struct follow *follow, const int64_t *ids, size_t n)
         follow->codes[follow->n++] = GOES_ON;
     }
     return 0;
-}
-
-/* ---- When the owner goes ------------------------------------------------------------------------ */
-
-static bool owner_gone(int r)
-{
-    return r == DLMGR_ELINK || r == DLMGR_ENOOWNER || r == DLMGR_ECLOSED;
-}
-
-static int reopen(struct follow *follow, dlmgr_error *error)
-{
-    int r;
-
-    follow->handle = dlmgr_close(follow->handle);
-    r = follow->may_own ? work(follow, error) : attach(follow, OWNER_MS, error);
-    if (r == 0 && dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE) {
-        cli_progress_clear(&follow->progress);
-        cli_note(follow->cli, "the owner of the home went away; going on in its place");
-    }
-    return r;
-}
-
-/* 0 to go on, or the exit code after a message. */
-static int trouble(struct follow *follow, int r, dlmgr_error *error)
-{
-    if (r == 0 || r == DLMGR_ETIMEDOUT)
-        return 0;
-    if (owner_gone(r) && follow->owned) {
-        r = reopen(follow, error);
-        if (r == 0 || cli_interrupted())
-            return 0;
-    }
-    cli_progress_clear(&follow->progress);
-    if (r == DLMGR_ENOOWNER)
-        return cli_fail(follow->cli, EXIT_NO_OWNER,
-                        "nobody owns the home, so nothing goes on; start work with `dlmgr daemon start` or `dlmgr run`");
-    return cli_fail_error(follow->cli, error, NULL);
-}
-
-/* Signals, a stop that a client asked for, the time limit. 0 to go on. */
-static int ended_from_outside(struct follow *follow)
-{
-    if (cli_interrupted()) {
-        cli_progress_clear(&follow->progress);
-        cli_note(follow->cli, "interrupted; unfinished tasks stay in the journal");
-        return EXIT_INTERRUPTED;
-    }
-    if (follow->handle && dlmgr_stopping(follow->handle)) {
-        cli_progress_clear(&follow->progress);
-        cli_note(follow->cli, "asked to stop; unfinished tasks stay in the journal");
-        return EXIT_INTERRUPTED;
-    }
-    if (follow->until >= 0 && cli_clock() >= follow->until)
-        return EXIT_UNFINISHED;
-    return 0;
-}
-
-static int64_t tick(const struct follow *follow)
-{
-    int64_t ms = cli_progress_tick(&follow->progress), left = follow->until - cli_clock();
-
-    return follow->until >= 0 && left < ms ? (left > 0 ? left : 0) : ms;
-}
-
-/* Nothing moves: only pauses, or pauses and waits for storage. Is that the end? */
-static bool stalled(struct follow *follow, int64_t storage)
-{
-    if (follow->cli->args.patient)
-        return false;
-    if (storage == 0)
-        return true;
-    if (follow->storage_since < 0)
-        follow->storage_since = cli_clock();
-    return cli_clock() - follow->storage_since >= STORAGE_MS;
 }
 
 /* ---- These -------------------------------------------------------------------------------------- */
@@ -282,13 +167,17 @@ static int look_once(struct follow *follow, struct look *ret, dlmgr_error *error
     struct look look = {0};
     bool drawn = false;
 
+    int r = cli_turn_begin(follow, error);
+
+    if (r)
+        return r;
     while (follow->first < follow->n && follow->codes[follow->first] != GOES_ON)
         follow->first++;
     for (at = follow->first; look.live == 0 && (n = window_next(follow, &at, window, ids)) > 0;) {
         const dlmgr_task *task;
         dlmgr_list *list;
-        int r = query(follow, ids, n, &list, error);
 
+        r = query(follow, ids, n, &list, error);
         if (r == DLMGR_ENOTFOUND) {
             r = find_removed(follow, window, n, error);
             look.live++; /* look again before deciding anything */
@@ -306,15 +195,6 @@ static int look_once(struct follow *follow, struct look *ret, dlmgr_error *error
     }
     *ret = look;
     return 0;
-}
-
-static int wait_window(struct follow *follow, dlmgr_error *error)
-{
-    size_t window[WINDOW], at = follow->first, n;
-    int64_t ids[WINDOW];
-
-    n = window_next(follow, &at, window, ids);
-    return n ? dlmgr_wait(follow->handle, ids, n, tick(follow), error) : 0;
 }
 
 /* The first result that is not 0; what goes on counts as unfinished, or as a full disk when that is why. */
@@ -335,7 +215,7 @@ int cli_follow_these(struct follow *follow)
     int code, r;
 
     while (follow->n_ended < follow->n) {
-        code = ended_from_outside(follow);
+        code = cli_turn_ended(follow);
         if (code)
             return code == EXIT_UNFINISHED ? first_code(follow, code) : code;
         r = look_once(follow, &look, &error);
@@ -343,14 +223,14 @@ int cli_follow_these(struct follow *follow)
         if (r == 0 && follow->n_ended == follow->n)
             break;
         if (r == 0 && look.live == 0 && look.paused + look.storage > 0) {
-            if (stalled(follow, (int64_t)look.storage))
+            if (cli_turn_stalled(follow, (int64_t)look.storage))
                 return first_code(follow, look.storage ? EXIT_DISK_FULL : EXIT_UNFINISHED);
         } else {
             follow->storage_since = -1;
         }
         if (r == 0)
-            r = wait_window(follow, &error);
-        code = trouble(follow, r, &error);
+            r = cli_turn_rest(follow, &error);
+        code = cli_turn_trouble(follow, r, &error);
         if (code)
             return code;
     }
@@ -449,7 +329,7 @@ static int all_ended(struct follow *follow, const dlmgr_counts *counts)
     }
     if (storage + paused == 0)
         return all_result(follow, EXIT_DONE);
-    if (!stalled(follow, storage))
+    if (!cli_turn_stalled(follow, storage))
         return GOES_ON;
     return all_result(follow, storage ? EXIT_DISK_FULL : EXIT_UNFINISHED);
 }
@@ -462,10 +342,11 @@ int cli_follow_all(struct follow *follow)
     for (;;) {
         dlmgr_counts counts = {.size = sizeof(counts)};
 
-        code = ended_from_outside(follow);
+        code = cli_turn_ended(follow);
         if (code)
             return code == EXIT_UNFINISHED ? all_result(follow, code) : code;
-        r = dlmgr_count(follow->handle, &counts, &error);
+        r = cli_turn_begin(follow, &error);
+        r = r ? r : dlmgr_count(follow->handle, &counts, &error);
         if (r == 0) {
             if (dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE && !follow->first_failure)
                 follow->first_failure = counts.first_failure;
@@ -475,10 +356,8 @@ int cli_follow_all(struct follow *follow)
             r = all_draw(follow, &counts, &error);
         }
         if (r == 0)
-            r = dlmgr_wait(follow->handle, NULL, 0, tick(follow), &error);
-        if (r == 0) /* all have ended; who stays anyway looks again later */
-            cli_sleep(follow->forever ? tick(follow) : 5);
-        code = trouble(follow, r, &error);
+            r = cli_turn_rest(follow, &error);
+        code = cli_turn_trouble(follow, r, &error);
         if (code)
             return code;
     }

@@ -21,6 +21,7 @@ struct follow {
     bool may_own;
     bool forever; /* stay when there is nothing to do (run) */
     bool owned;   /* there was an owner when this began */
+    bool listens; /* the handle is told of news */
     struct progress progress;
     ended_fn ended;
     void *context;
@@ -31,6 +32,7 @@ struct follow {
 
     int64_t until;         /* cli_clock() of the time limit, -1 none */
     int64_t started;       /* wall time */
+    int64_t look_began;    /* cli_clock() of the last look */
     int64_t storage_since; /* cli_clock() since when only storage is waited for, -1 not */
     int first_failure;     /* of an engine that was ours and has gone */
 };

@@ -19,7 +19,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PLAIN_MS = 5000, JSON_MS = 500, LINES_MS = 250 };
+enum { PLAIN_MS = 5000, JSON_MS = 500, LINES_MS = 250, REDRAW_MS = 100 };
 
 void cli_progress_begin(struct progress *progress, const struct cli *cli)
 {
@@ -38,7 +38,13 @@ void cli_progress_begin(struct progress *progress, const struct cli *cli)
 
 int64_t cli_progress_tick(const struct progress *progress)
 {
-    return progress->mode == PROGRESS_LINES ? LINES_MS : JSON_MS;
+    static const int periods[] =
+        {[PROGRESS_PLAIN] = PLAIN_MS, [PROGRESS_LINES] = LINES_MS, [PROGRESS_JSON] = JSON_MS};
+    int64_t left = progress->last_at + periods[progress->mode] - cli_clock();
+
+    if (progress->mode == PROGRESS_NONE)
+        return -1;
+    return left > 0 ? left : 0;
 }
 
 static bool at_work(const dlmgr_task *task)
@@ -243,6 +249,9 @@ void cli_progress_draw(struct progress *progress, const dlmgr_list *tasks, int64
     struct sums sums;
 
     if (progress->mode == PROGRESS_LINES) {
+        if (progress->drawn && now - progress->last_at < REDRAW_MS)
+            return; /* the next tick is near */
+        progress->last_at = now;
         draw_lines(progress, tasks, ended, total);
         return;
     }

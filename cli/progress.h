@@ -16,12 +16,12 @@ enum progress_mode { PROGRESS_NONE, PROGRESS_PLAIN, PROGRESS_LINES, PROGRESS_JSO
 struct progress {
     enum progress_mode mode;
     int drawn;       /* lines on the terminal that belong to us */
-    int64_t last_at; /* of the plain line or object */
+    int64_t last_at; /* of the last drawing */
 };
 
 void cli_progress_begin(struct progress *progress, const struct cli *cli);
 
-/* How long to wait between two looks. */
+/* How long until the next drawing is due; -1: nothing is drawn. */
 int64_t cli_progress_tick(const struct progress *progress);
 
 /* tasks: those of a page; of `total` tasks `ended` have ended. */

@@ -2,7 +2,7 @@
 /*
  * signals.c - ^C, and the two clocks.
  *
- * The first SIGINT, SIGTERM or SIGHUP is counted: the commands look between two waits of at most half a second, close the home and
+ * The first SIGINT, SIGTERM or SIGHUP is counted, and ends every sleep: the commands look between two sleeps, close the home and
  * end with 130; tasks stay in the journal. The second one leaves at once, which is safe at any moment because the journal
  * never depends on a farewell. SIGHUP stays ignored when it was (nohup).
  */

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cli_follow.c - how get, run and wait end: rows of cli/follow.c against a library that is played here.
+ * test_cli_follow.c - how get, run and wait end: rows of cli/follow.c and cli/turn.c against a library that is played here.
  *
- * The played library has a few tasks, each with a line of states: every turn (dlmgr_wait) moves them one state on. It can lose its
- * owner at a turn. The clock is played as well, so a minute of waiting for storage takes no time.
+ * The played library has a few tasks, each with a line of states: every turn (cli_news) moves them one state on, half a second later, until
+ * the last one, after which there are no more news. It can lose its owner at a turn. The clock is played as well, so a minute of
+ * waiting for storage takes no time.
  */
 #include "cli/follow.c"
+#include "cli/turn.c"
 
 #include "tests/lib/test.h"
 
@@ -15,7 +17,7 @@
 
 struct dlmgr {
     int place;
-    bool either;
+    bool either, gone;
 };
 
 struct dlmgr_list {
@@ -35,6 +37,8 @@ static struct {
     int64_t free_from, silent_from,
         serves_from; /* when attaching finds nobody, no answer, an owner again */
     int64_t clock;
+    int looks, asleep; /* how often the library was asked, and slept upon to the end */
+    bool slow;         /* asking takes 10 ms */
 } play;
 
 static char said[2048];
@@ -80,6 +84,7 @@ static int play_open(int mode, dlmgr **ret, dlmgr_error *error)
                    : mode == DLMGR_ATTACH ? DLMGR_PLACE_CLIENT
                                           : play.place;
     handle.either = mode == DLMGR_EITHER;
+    handle.gone = false;
     *ret = &handle;
     return 0;
 }
@@ -148,13 +153,29 @@ static void list_put(dlmgr_list *list, size_t task)
                                           .finished_at = 1000 + (int64_t)strlen(play.lines[task])};
 }
 
+/* Of an owner that went a client knows nothing, but one that may look at the journal does that. */
+static int play_ask(dlmgr *handle, dlmgr_error *error)
+{
+    play.looks++;
+    play.clock += play.slow ? 10 : 0;
+    if (handle->gone && handle->either)
+        handle->place = DLMGR_PLACE_JOURNAL;
+    if (!handle->gone || handle->either)
+        return 0;
+    *error = (dlmgr_error){.code = DLMGR_ENOOWNER, .text = "nobody owns it"};
+    return DLMGR_ENOOWNER;
+}
+
 int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_list,
                 dlmgr_error *error)
 {
-    dlmgr_list *list = calloc(1, sizeof(*list));
+    dlmgr_list *list;
     size_t i;
+    int r = play_ask(handle, error);
 
-    (void)handle;
+    if (r)
+        return r;
+    list = calloc(1, sizeof(*list));
     for (i = 0; list && i < play.n; i++) {
         bool removed = letter(i) == '-';
 
@@ -194,30 +215,41 @@ dlmgr_list *dlmgr_list_free(dlmgr_list *list)
     return NULL;
 }
 
-int dlmgr_wait(dlmgr *handle, const int64_t *ids, size_t n, int64_t timeout_ms, dlmgr_error *error)
+static bool play_moves(void)
 {
-    (void)ids;
-    (void)n;
-    play.clock += timeout_ms;
-    play.turn++;
-    *error = (dlmgr_error){.code = DLMGR_ENOOWNER, .text = "nobody owns it"};
-    if (handle->place == DLMGR_PLACE_JOURNAL)
-        return DLMGR_ENOOWNER;
-    if (handle->place == DLMGR_PLACE_CLIENT && play.turn == play.owner_gone_at) {
-        if (handle->either) /* it looked at the journal meanwhile */
-            handle->place = DLMGR_PLACE_JOURNAL;
-        return DLMGR_ENOOWNER;
+    size_t i;
+
+    for (i = 0; i < play.n; i++)
+        if (play.turn + 1 < strlen(play.lines[i]))
+            return true;
+    return play.turn < play.owner_gone_at;
+}
+
+int cli_news(dlmgr *handle, int64_t ms, dlmgr_error *error)
+{
+    (void)error;
+    if (ms == 0)
+        return 0;
+    if (!play_moves()) {
+        CU_ASSERT_FATAL(ms > 0); /* it would hang */
+        play.asleep++;
+        play.clock += ms;
+        return 0;
     }
-    CU_ASSERT_FATAL(play.turn < 100000); /* it would hang */
-    return DLMGR_ETIMEDOUT;
+    play.clock += ms < 0 || ms > 500 ? 500 : ms;
+    play.turn++;
+    if (handle->place == DLMGR_PLACE_CLIENT && play.turn == play.owner_gone_at)
+        handle->gone = true;
+    return 0;
 }
 
 int dlmgr_count(dlmgr *handle, dlmgr_counts *ret, dlmgr_error *error)
 {
     size_t i;
+    int r = play_ask(handle, error);
 
-    (void)handle;
-    (void)error;
+    if (r)
+        return r;
     for (i = 0; i < play.n; i++)
         if (letter(i) != '-') {
             ret->by_state[state_of(letter(i))]++;
@@ -292,7 +324,7 @@ void cli_progress_begin(struct progress *progress, const struct cli *cli)
 int64_t cli_progress_tick(const struct progress *progress)
 {
     (void)progress;
-    return 500;
+    return -1;
 }
 
 void cli_progress_draw(struct progress *progress, const dlmgr_list *tasks, int64_t ended,
@@ -429,6 +461,32 @@ static void test_cli_follow_time_limit(void)
     CHECK_INT(follow_play(true, true, 3200), 3);
 }
 
+/* While nothing happens nothing is asked; the library is asked at the beginning, after news, and when a time is over. */
+static void test_cli_follow_asks_only_when_there_are_news(void)
+{
+    play_begin((const char *const[]){"r", NULL});
+    CHECK_INT(follow_play(true, true, 3200), 7);
+    CHECK_INT(play.looks, 1);
+    CHECK_INT(play.asleep, 1);
+    play_begin((const char *const[]){"s", NULL});
+    CHECK_INT(follow_play(true, true, -1), 9);
+    CHECK_INT(play.looks, 2);
+    CHECK_INT(play.asleep, 1);
+    play_begin((const char *const[]){"rrrd", NULL});
+    CHECK_INT(follow_play(true, true, -1), 0);
+    CHECK_INT(play.looks, 4);
+}
+
+/* Who is slow to answer is asked less often, however many news there are. */
+static void test_cli_follow_spares_a_busy_owner(void)
+{
+    play_begin((const char *const[]){"rrrrrrrrrrd", NULL});
+    play.slow = true;
+    CHECK_INT(follow_play(true, true, -1), 0);
+    CHECK_INT(play.looks, 11);
+    CHECK_INT(play.clock, 11 * 10 + 10 * (300 + 500));
+}
+
 static void test_cli_follow_interrupted_or_asked_to_stop(void)
 {
     play_begin((const char *const[]){"r", NULL});
@@ -514,6 +572,8 @@ static const struct test tests[] = {
     TEST(test_cli_follow_waits_a_minute_for_storage),
     TEST(test_cli_follow_patience_outlasts_both),
     TEST(test_cli_follow_time_limit),
+    TEST(test_cli_follow_asks_only_when_there_are_news),
+    TEST(test_cli_follow_spares_a_busy_owner),
     TEST(test_cli_follow_interrupted_or_asked_to_stop),
     TEST(test_cli_follow_when_the_owner_goes),
     TEST(test_cli_follow_wait_without_an_owner),

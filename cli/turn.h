@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * turn.h - what stands between two looks of get, run and wait (follow.c): sleeping until there are news, a time limit, a signal, and an owner
+ * that goes.
+ */
+#ifndef CLI_TURN_H
+#define CLI_TURN_H
+
+#include "cli/follow.h"
+
+/* Before a look. What came before is told by the look, what comes from now on by the news. A DLMGR_E code. */
+int cli_turn_begin(struct follow *follow, dlmgr_error *error);
+
+/*
+ * After a look that found that something goes on: sleep until there may be something new. A DLMGR_E code: DLMGR_ENOOWNER when the journal
+ * answered the look, since nobody else did, and nothing goes on there.
+ */
+int cli_turn_rest(struct follow *follow, dlmgr_error *error);
+
+/* What the library said: an owner that has gone is looked for. 0 to go on, or the exit code after a message. */
+int cli_turn_trouble(struct follow *follow, int r, dlmgr_error *error);
+
+/* Signals, a stop that a client asked for, the time limit. 0 to go on. */
+int cli_turn_ended(struct follow *follow);
+
+/* Nothing moves: only pauses, or pauses and waits for storage. Is that the end? */
+bool cli_turn_stalled(struct follow *follow, int64_t storage);
+
+#endif
