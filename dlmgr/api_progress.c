@@ -3,7 +3,8 @@
  * api_progress.c - how many bytes a session's tasks have: asked for, at most ten times a second, while some are at work.
  *
  * Progress is not durable: the latest value only. It never falls within a generation, though counted bytes may when a part is read
- * back. The last one, before `done`, comes from the event itself, so it is there for tasks too that were done between two looks.
+ * back. The last one, before `done`, comes from the event itself, so it is there for tasks too that were done between two looks, and
+ * for those whose size was not known before.
  */
 #include "dlmgr/api_session.h"
 
@@ -24,11 +25,14 @@ static const struct dlm_seen *find(const struct dlmgr_session *s, int64_t task)
     return low < s->n_seen && s->seen[low].task == task ? &s->seen[low] : NULL;
 }
 
-static int64_t seen_bytes(const struct dlmgr_session *s, int64_t task, int64_t generation)
+/* What was told last; nothing, if nothing was. */
+static struct dlm_seen seen_last(const struct dlmgr_session *s, int64_t task, int64_t generation)
 {
     const struct dlm_seen *seen = find(s, task);
 
-    return seen && seen->generation == generation ? seen->bytes : 0;
+    if (seen && seen->generation == generation)
+        return *seen;
+    return (struct dlm_seen){.task = task, .generation = generation, .total = -1};
 }
 
 static void tell(struct dlmgr_session *s, const dlmgr_task *task, int64_t bytes)
@@ -52,12 +56,16 @@ static size_t merge(const struct dlmgr_session *s, const dlmgr_list *list, struc
     size_t n = 0, old = 0;
 
     for (size_t i = 0; (task = dlmgr_list_at(list, i)); i++) {
-        int64_t before = seen_bytes(s, task->id, task->generation);
+        struct dlm_seen last = seen_last(s, task->id, task->generation);
 
+        if (task->bytes_done > last.bytes) {
+            last.bytes = task->bytes_done;
+            last.total = task->bytes_total;
+        }
         for (; old < s->n_seen && s->seen[old].task < task->id; old++)
             ret[n++] = s->seen[old];
         old += old < s->n_seen && s->seen[old].task == task->id;
-        ret[n++] = (struct dlm_seen){task->id, task->generation, MAX(before, task->bytes_done)};
+        ret[n++] = last;
     }
     for (; old < s->n_seen; old++)
         ret[n++] = s->seen[old];
@@ -74,7 +82,7 @@ static void tell_all(struct dlmgr_session *s, const dlmgr_list *list)
         return; /* the next time */
     n = merge(s, list, seen);
     for (size_t i = 0; !dlm_session_stopped(s) && (task = dlmgr_list_at(list, i)); i++)
-        if (task->bytes_done > seen_bytes(s, task->id, task->generation))
+        if (task->bytes_done > seen_last(s, task->id, task->generation).bytes)
             tell(s, task, task->bytes_done);
     free(s->seen);
     s->seen = seen;
@@ -123,7 +131,7 @@ void dlm_progress_end(struct dlmgr_session *s, int64_t task, int64_t generation)
 
 void dlm_progress_last(struct dlmgr_session *s, const dlmgr_event *event)
 {
-    int64_t told = seen_bytes(s, event->task, event->generation);
+    const struct dlm_seen told = seen_last(s, event->task, event->generation);
     int64_t size = event->bytes_total >= 0 ? event->bytes_total
                                            : dlm_json_int(event->more, "bytes_done", 0);
     const dlmgr_task task = {.id = event->task,
@@ -133,6 +141,6 @@ void dlm_progress_last(struct dlmgr_session *s, const dlmgr_event *event)
                              .user_data = event->user_data,
                              .user_data_len = event->user_data_len};
 
-    if (s->delegate.progress && (told != size || size == 0))
+    if (s->delegate.progress && (told.bytes != size || told.total != size))
         tell(s, &task, size);
 }

@@ -26,6 +26,7 @@ struct dlm_kept { /* an event that could not be handled: it comes again at `due`
 
 struct dlm_seen { /* the progress told last of a task that has not ended, in the order of tasks */
     int64_t task, generation, bytes;
+    int64_t total; /* -1: it was not known then, or nothing was told */
 };
 
 struct dlmgr_session {

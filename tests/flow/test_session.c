@@ -330,10 +330,14 @@ static void progress(struct house *h, struct app *a)
     app_download(h, a->handle, "slow", "/f/s.bin?size=300000&seed=1&rate=200000");
     app_download(h, a->handle, "empty", "/f/e.bin?size=0");
     app_download(h, a->handle, "small", "/f/t.bin?size=10&seed=2");
+    /* All bytes come, and for a while nobody knows that these were all. */
+    app_download(h, a->handle, "unsized",
+                 "/f/u.bin?size=30000&seed=4&chunked&stall=30000&stall_ms=700");
     app_until_part(a, "done slow; ");
     app_until_part(a, "drained; ");
     CU_ASSERT(strstr(a->said, "done empty; ") != NULL);
     CU_ASSERT(strstr(a->said, "done small; ") != NULL);
+    CU_ASSERT(strstr(a->said, "done unsized; ") != NULL);
     p = app_progress_of(a, "slow");
     CU_ASSERT_FATAL(p != NULL);
     CHECK_INT(p->fell, 0);
