@@ -194,4 +194,23 @@ test_exactly_once_begins_anew_in_another_home()
     out_has '^5 files, 5120 bytes$'
 }
 
+# ---- The page that shows them ------------------------------------------------------------------------------
+
+# Each block of code behind a line that names an example stands there, line by line in this order.
+test_the_code_in_embedding_is_the_examples_own()
+{
+    local n=0 name line at now
+    while IFS=$'\t' read -r name line; do
+        case $line in
+        begin) at=0 n=$((n + 1)) && continue ;;
+        esac
+        now=$(grep -nFx -e "$line" <(sed 's/^ *//' "$ROOT/$name") | cut -d: -f1 | awk -v at="$at" '$1 > at {print; exit}')
+        [ -n "$now" ] || fail "docs/embedding.md shows what $name does not have: $line"
+        at=$now
+    done < <(awk 'match($0, /\(examples\/[a-z.-]*\):$/) {name = substr($0, RSTART + 1, RLENGTH - 3); print name "\tbegin"; next}
+        /^    ./ && name != "" {sub(/^ */, ""); print name "\t" $0; next}
+        /./ {name = ""}' "$ROOT/docs/embedding.md")
+    [ "$n" -ge 8 ] || fail "only $n blocks of code were found"
+}
+
 run_stories "$@"
