@@ -8,18 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct house house;
-
-static int64_t wall_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* A member of "metrics" in this line of JSON; -1: there are none. */
 static int64_t us_in(const char *json, const char *name)
@@ -65,7 +56,7 @@ static void test_a_file_and_its_event(void)
     int64_t id;
 
     house_begin(&house);
-    id = add("/f/x?size=200000&seed=1&delay=200", 10);
+    id = add("/f/x?size=200000&seed=1&delay=20", 10);
     CHECK_INT(house_wait(&house, id).state, DLMGR_DONE);
     CHECK_INT(dlmgr_events(house.handle, "default", 0, 0, &list, NULL), 0);
     CU_ASSERT_FATAL(list && dlmgr_event_list_count(list) == 1);
@@ -76,7 +67,6 @@ static void test_a_file_and_its_event(void)
         CU_ASSERT(us(id, parts[i]) > 0);
         CHECK_INT(us_in(json, parts[i]), us(id, parts[i]));
     }
-    CU_ASSERT(us(id, "first_byte") >= 200000);
     CHECK_INT(us(id, "tls"), 0);
     CHECK_INT(us(id, "verify"), 0);
     free(json);
@@ -106,14 +96,17 @@ static void test_a_digest_of_a_large_file(void)
 /* Tries add up, and the pause between them is no work. */
 static void test_tries_add_up(void)
 {
-    int64_t id;
+    int64_t id, first;
 
     house_begin(&house);
-    CHECK_INT(fx_script(house.fx, "/t", "status=503 delay=150 retry_after=1 ; size=1000 delay=150"),
+    CHECK_INT(fx_script(house.fx, "/t", "status=503 delay=20 retry_after=1 ; size=1000 delay=20"),
               0);
     id = add("/t", 10);
+    house_until(&house, id, 1, DLMGR_WAITING);
+    first = us(id, "first_byte");
+    CU_ASSERT(first > 0);
     CHECK_INT(house_wait(&house, id).state, DLMGR_DONE);
-    CU_ASSERT(us(id, "first_byte") >= 300000);
+    CU_ASSERT(us(id, "first_byte") > first);
     CU_ASSERT(us(id, "queue") >= 900000);
     house_end(&house);
 }
@@ -121,22 +114,26 @@ static void test_tries_add_up(void)
 /* The next owner goes on counting; the time between them is no work. */
 static void test_owners_add_up(void)
 {
-    int64_t id, first, queue, closed_at;
+    int64_t id, stored;
 
     house_begin(&house);
-    id = add("/f/x?size=3000000&seed=1&stall=1000000&stall_ms=300", 10);
+    CHECK_INT(fx_script(house.fx, "/o",
+                        "size=3000000 seed=1 etag=\"a\" stall=1000000 stall_ms=60000 ; "
+                        "size=3000000 seed=1 etag=\"a\""),
+              0);
+    id = add("/o", 10);
     house_until(&house, id, 900000, DLMGR_DONE);
+    usleep(400000); /* of waiting for more */
     house_close(&house);
-    closed_at = wall_ms();
+    CHECK_INT(dlmgr_open(DLMGR_EITHER, &house.options, &house.handle, NULL), 0);
+    stored = us(id, "transfer");
+    CU_ASSERT(stored >= 400000);
+    house_close(&house);
     usleep(400000);
-    house.options.max_active = 1;
     house_open(&house);
     CHECK_INT(house_wait(&house, id).state, DLMGR_DONE);
-    first = us(id, "transfer");
-    queue = us(id, "queue");
-    CU_ASSERT(first > 0);
-    CU_ASSERT(queue >= 400000);
-    CU_ASSERT(queue <= (wall_ms() - closed_at) * 1000 + 5000000);
+    CU_ASSERT(us(id, "transfer") >= stored);
+    CU_ASSERT(us(id, "queue") >= 400000);
     house_end(&house);
 }
 
@@ -163,12 +160,13 @@ static void test_a_pause_stores_them(void)
     int64_t id;
 
     house_begin(&house);
-    id = add("/f/x?size=3000000&seed=1&delay=100&stall=1500000&stall_ms=60000", 10);
+    id = add("/f/x?size=3000000&seed=1&delay=20&stall=1500000&stall_ms=60000", 10);
     house_until(&house, id, 1000000, DLMGR_DONE);
     selector.ids = &id;
     CHECK_INT(dlmgr_act(house.handle, DLMGR_PAUSE, &selector, NULL, NULL), 0);
     CHECK_INT(house_look(&house, id).state, DLMGR_PAUSED);
-    CU_ASSERT(us(id, "first_byte") >= 100000);
+    CU_ASSERT(us(id, "first_byte") >
+              0); /* which is known when a request has ended, not at a checkpoint */
     house_end(&house);
 }
 
