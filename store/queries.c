@@ -43,8 +43,14 @@ static const char *const queries[QUERIES] = {
     [Q_SESSION_ROW] = "SELECT id, name, last_seq, acked_seq, incarnation, on_event FROM sessions "
                       "WHERE name = ?1",
     [Q_SESSION_PAGE] = "SELECT name FROM sessions WHERE name > ?1 ORDER BY name LIMIT ?2",
-    [Q_SESSION_HOLD] = "UPDATE sessions SET incarnation = incarnation + 1 WHERE id = ?1 "
-                       "RETURNING incarnation",
+    [Q_SESSION_HOLD] =
+        "UPDATE sessions SET incarnation = 1 + max(incarnation, (SELECT "
+        "coalesce(max(CAST(value AS INTEGER)), 0) FROM settings WHERE name = 'incarnation')) "
+        "WHERE id = ?1 RETURNING incarnation",
+    [Q_SESSION_FENCE] =
+        "INSERT INTO settings(name, value) SELECT 'incarnation', incarnation FROM sessions "
+        "WHERE id = ?1 ON CONFLICT(name) DO UPDATE SET value = "
+        "max(CAST(value AS INTEGER), CAST(excluded.value AS INTEGER))",
     [Q_SESSION_INCARNATION] = "SELECT incarnation FROM sessions WHERE name = ?1",
     [Q_SESSION_SET] = "UPDATE sessions SET on_event = ?2 WHERE id = ?1",
     [Q_SESSION_REMOVE] = "DELETE FROM sessions WHERE id = ?1",

@@ -9,7 +9,8 @@
  *     acked_seq    3                and last_seq is 7; once 4 goes, it becomes 5
  *
  * The incarnation is a fence: it goes up with each new holder, and who comes with an older one has lost the session. It is never
- * lowered, and a session that was removed and made anew begins again at nothing, with its events.
+ * lowered, also not by removing the session: a later one of that name begins with new events, but behind all incarnations
+ * that were removed (`incarnation` in the settings), or an old holder would acknowledge events that it never saw.
  */
 #include "store/internal.h"
 
@@ -210,7 +211,9 @@ int dlm_store_session_remove(struct dlm_store *s, const char *name)
     if (tasks > 0 || found.id == DLM_DEFAULT_SESSION)
         return DLMGR_ESTATE;
     dlm_derived_forget(s); /* it remembers names and ids; what it had to write was flushed above */
-    r = dlm_sql_run(s, Q_EVENT_DROP, "ll", found.id, INT64_MAX);
+    r = dlm_sql_run(s, Q_SESSION_FENCE, "l", found.id);
+    if (r == 0)
+        r = dlm_sql_run(s, Q_EVENT_DROP, "ll", found.id, INT64_MAX);
     if (r == 0)
         r = dlm_sql_run(s, Q_TALLY_DROP, "l", found.id);
     return r == 0 ? dlm_sql_run(s, Q_SESSION_REMOVE, "l", found.id) : r;
