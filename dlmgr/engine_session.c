@@ -7,7 +7,7 @@
  * which a holder that comes back shows that nobody held the session in between.
  *
  *     nobody   --hold-->  claimed  --the incarnation is durable-->  held
- *     held     --hold by another-->  busy: it waits in line, takes over, or is refused
+ *     held     --hold by another-->  busy: it waits in line, takes over (once that is durable), or is refused
  *     held     --released, gone-->  the first in line claims; it learns that by asking again
  *
  * A change of holders is news to all who listen, since one of them may have lost the session or been waiting for it.
@@ -21,10 +21,17 @@ struct in_line {
     struct in_line *next;
 };
 
+struct claim;
+
 struct dlm_holding {
     char *session;
     const struct dlm_peer *peer; /* NULL: nobody */
     int64_t incarnation;         /* 0: not durable yet */
+    const struct claim *claim; /* of the peer, on its way; NULL: none, or it does not count any more */
+    struct {
+        const struct dlm_peer *peer;
+        int64_t incarnation;
+    } before; /* who held it until that claim, and does still when that is refused */
     struct in_line *line;
     struct dlm_holding *next;
 };
@@ -127,11 +134,14 @@ static void on_claimed(void *context, int code, json_t *result, const dlmgr_erro
 {
     struct claim *c = context;
     struct dlm_holding *h = find(c->engine, c->session);
-    bool ours = h && h->peer == c->peer;
+    bool ours = h && h->claim == c;
     dlmgr_error lost = {0};
 
+    if (h && code >= 0)
+        h->before.peer = NULL; /* for the journal its incarnation is an old one now, whoever comes next */
     if (ours && code >= 0) {
         h->incarnation = dlm_json_int(result, "incarnation", 0);
+        h->claim = NULL;
     } else if (ours) {
         let_go(c->engine, h, c->peer);
     }
@@ -161,8 +171,13 @@ static void claim(struct dlm_engine *e, struct dlm_holding *h, const struct dlm_
         dlm_no_memory(&error);
         return refuse(reply, context, &error);
     }
+    if (h->peer && h->incarnation) {
+        h->before.peer = h->peer;
+        h->before.incarnation = h->incarnation;
+    }
     h->peer = peer;
     h->incarnation = 0;
+    h->claim = c;
     line_drop(h, peer);
     c->engine = e;
     c->peer = peer;
@@ -237,10 +252,14 @@ static void hold(struct dlm_engine *e, const struct dlm_peer *peer, json_t *para
 static void let_go(struct dlm_engine *e, struct dlm_holding *h, const struct dlm_peer *peer)
 {
     line_drop(h, peer);
+    if (h->before.peer == peer)
+        h->before.peer = NULL;
     if (h->peer != peer)
         return;
-    h->peer = NULL;
-    if (e->closing)
+    h->peer = TAKE_PTR(h->before.peer);
+    h->incarnation = h->before.incarnation;
+    h->claim = NULL;
+    if (h->peer || e->closing)
         return;
     next_in_line(e, h);
     dlm_engine_tell(e);
@@ -251,8 +270,10 @@ static void release(struct dlm_engine *e, const struct dlm_peer *peer, json_t *p
 {
     const char *session = dlm_json_string(params, "session");
     struct dlm_holding *h = session ? find(e, session) : NULL;
+    int64_t known = dlm_json_int(params, "incarnation", 0);
 
-    if (h)
+    /* A peer that lost it and holds it anew lets go of the one that it names. */
+    if (h && (!known || h->peer != peer || known == h->incarnation))
         let_go(e, h, peer);
     json_decref(params);
     say_held(reply, context, false, 0, 0);
@@ -274,11 +295,26 @@ void dlm_engine_peer(struct dlm_engine *e, const struct dlm_peer *peer, const ch
         release(e, peer, params, reply, context);
 }
 
+static bool is_named(const struct dlm_holding *h, const struct dlm_peer *peer)
+{
+    const struct in_line *l = h->line;
+
+    while (l && l->peer != peer)
+        l = l->next;
+    return l || h->peer == peer || h->before.peer == peer;
+}
+
 void dlm_engine_peer_gone(struct dlm_engine *e, const struct dlm_peer *peer)
 {
-    for (struct dlm_holding *h = e->holdings, *next; h; h = next) {
-        next = h->next; /* letting go frees this one at most */
+    struct dlm_holding *h = e->holdings;
+
+    while (h) {
+        if (!is_named(h, peer)) {
+            h = h->next;
+            continue;
+        }
         let_go(e, h, peer);
+        h = e->holdings; /* others may have gone with it */
     }
 }
 
