@@ -87,6 +87,8 @@ void dlm_api_news(struct dlmgr *h);
 /* Under `set`: have the connection that brings the news, unless the engine is ours. */
 int dlm_api_subscribe(struct dlmgr *h, dlmgr_error *e);
 void dlm_api_unsubscribe(struct dlmgr *h); /* it is broken: the sessions are to be held anew */
+/* Under `set`: end that connection, since it is broken or nobody knows what it holds. */
+void dlm_api_unsubscribe(struct dlmgr *h);
 bool dlm_api_in_callback(struct dlmgr *h);
 /* Free sessions that were closed, once no look is under way. */
 void dlm_api_sweep(struct dlmgr *h);

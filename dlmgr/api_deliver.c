@@ -49,12 +49,6 @@ static int restore(struct dlmgr_session *s, int budget, dlmgr_error *e)
 
 /* ---- Acknowledging ------------------------------------------------------------------------------------------- */
 
-/* The owner comes or goes: not an error, but not now either. */
-static bool is_absence(int r)
-{
-    return r == DLMGR_ELINK || r == DLMGR_ENOOWNER || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT;
-}
-
 static int unsent_add(struct dlmgr_session *s, const int64_t *seqs, size_t n, dlmgr_error *e)
 {
     int64_t *grown = dlm_realloc(s->unsent, (s->n_unsent + n) * sizeof(*grown));
@@ -236,7 +230,7 @@ static int tell_events(struct dlmgr_session *s, int budget, dlmgr_error *e)
         if (r < 0)
             return r;
         n += r;
-        more = r > 0 || settle(s, unacknowledged);
+        more = r > 0 || (!dlm_session_stopped(s) && settle(s, unacknowledged));
     }
     if (more)
         atomic_store(&s->look, true);
@@ -287,15 +281,17 @@ int dlm_session_look(struct dlmgr_session *s, int budget, dlmgr_error *e)
         atomic_store(&s->look, true);
     if (atomic_load(&s->lost))
         tell_lost(s);
-    return is_absence(r) || r == DLMGR_ELOST ? 0 : r;
+    return dlm_session_is_absence(r) || r == DLMGR_ELOST ? 0 : r;
 }
 
 int64_t dlm_session_due(const struct dlmgr_session *s)
 {
     int64_t due = -1;
 
-    if (!s->held || dlm_session_stopped(s))
+    if (dlm_session_stopped(s))
         return -1;
+    if (!s->held)
+        return s->ask_at ? s->ask_at : -1;
     for (size_t i = 0; i < s->n_kept; i++)
         due = due < 0 ? s->kept[i].due : MIN(due, s->kept[i].due);
     if (s->delegate.progress && s->phase == DLM_LIVE && s->progress_due)

@@ -204,7 +204,8 @@ static int own_path(const json_t *j, const char **ret)
 
 static bool is_missing(const dlmgr_event *ev)
 {
-    return !strcmp(ev->type, "done") && ev->path && access(ev->path, F_OK) < 0 && errno == ENOENT;
+    return !strcmp(ev->type, "done") && ev->path && access(ev->path, F_OK) < 0 &&
+           (errno == ENOENT || errno == ENOTDIR);
 }
 
 static int event_read(json_t *j, dlmgr_session *holder, dlmgr_event *ev)

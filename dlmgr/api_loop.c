@@ -20,7 +20,7 @@
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
-enum { PAGE = 1000, LOOK_MS = 2000 };
+enum { PAGE = 1000, LOOK_MS = 2000, LINE_MS = 3000 };
 
 /* ---- What brings news ---------------------------------------------------------------------------------------- */
 
@@ -91,9 +91,19 @@ void dlm_api_unsubscribe(struct dlmgr *h)
 {
     struct dlm_listening *l = &h->listening;
 
+    if (h->engine)
+        return;
     l->client = dlm_client_close(l->client); /* which takes it out of the set */
     for (struct dlmgr_session *s = l->sessions; s; s = s->next)
         s->held = false;
+}
+
+/* Who held a session under the last owner comes back at its next look for one; who stood in line lets it pass. */
+static void stand_back(struct dlm_listening *l)
+{
+    for (struct dlmgr_session *s = l->sessions; s; s = s->next)
+        if (!s->incarnation)
+            s->ask_at = dlm_clock_mono() + LINE_MS;
 }
 
 int dlm_api_subscribe(struct dlmgr *h, dlmgr_error *e)
@@ -109,28 +119,33 @@ int dlm_api_subscribe(struct dlmgr *h, dlmgr_error *e)
         r = dlm_client_call(l->client, "subscribe", json_object(), DLM_API_OWNER_MS, &result, e);
     if (r == 0 && l->epoll >= 0 && watch(l, dlm_client_fd(l->client)) < 0)
         r = dlm_fail_errno(e, DLMGR_EIO, NULL, "cannot watch the connection to the owner");
-    if (r < 0)
+    if (r < 0) {
         dlm_api_unsubscribe(h);
-    else
-        atomic_store(&l->news, true); /* of before */
-    return r;
+        return r;
+    }
+    stand_back(l);
+    atomic_store(&l->news, true); /* of before */
+    return 0;
 }
 
 /* Those that the present owner does not know, and those in line. DLMGR_EPROTO: it knows nothing of sessions. */
 static int hold_all(struct dlmgr *h, dlmgr_error *e)
 {
+    int64_t now = dlm_clock_mono();
     int refused = 0;
 
     for (struct dlmgr_session *s = h->listening.sessions; s; s = s->next) {
-        int r = s->held || s->closed || atomic_load(&s->lost)
-                    ? 0
-                    : dlm_session_hold(s, s->flags & DLMGR_WAIT, e);
+        int r;
 
+        if (s->held || s->closed || atomic_load(&s->lost) || s->ask_at > now)
+            continue;
+        s->ask_at = 0;
+        r = dlm_session_hold(s, s->flags & DLMGR_WAIT, e);
         if (s->held)
             atomic_store(&s->look, true);
         if (r == DLMGR_EPROTO)
             refused = r;
-        if (r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT) {
+        if (dlm_session_is_absence(r)) {
             dlm_api_unsubscribe(h);
             return 0;
         }
@@ -157,8 +172,7 @@ static int make_set(struct dlmgr *h)
         close_fd(&l->epoll);
         return code;
     }
-    l->wake = wake;
-    timer_arm(h);
+    l->wake = wake; /* it was rung, and the timer is set by the look that follows */
     return 0;
 }
 
@@ -209,6 +223,16 @@ static int take_news(struct dlmgr *h, bool *ret_news, dlmgr_error *e)
     return r;
 }
 
+static bool may_ask(const struct dlm_listening *l)
+{
+    int64_t now = dlm_clock_mono();
+    bool may = false;
+
+    for (const struct dlmgr_session *s = l->sessions; s; s = s->next)
+        may |= s->ask_at && s->ask_at <= now;
+    return may;
+}
+
 /*
  * The news are for all of them; a session may be added meanwhile, but none goes. Without an owner the timer tries again. But one that
  * does not understand us (DLMGR_EPROTO) is told: waiting would not help.
@@ -221,7 +245,7 @@ static int begin(struct dlmgr *h, struct dlmgr_session **ret_first, dlmgr_error 
 
     pthread_mutex_lock(&l->set);
     r = take_news(h, &news, e);
-    if (r == 0 && news)
+    if (r == 0 && (news || may_ask(l)))
         r = hold_all(h, e);
     for (struct dlmgr_session *s = l->sessions; s && news; s = s->next)
         atomic_store(&s->look, true);
@@ -245,7 +269,7 @@ static int process(struct dlmgr *h, dlmgr_error *e)
     }
     pthread_mutex_lock(&l->set);
     for (s = l->sessions; s; s = s->next)
-        if (atomic_load(&s->look) && s->held && !s->closed)
+        if (atomic_load(&s->look) && s->held && !dlm_session_stopped(s))
             ring(l->wake); /* it was not finished with */
     timer_arm(h);
     pthread_mutex_unlock(&l->set);

@@ -17,11 +17,14 @@
 
 static void mark_lost(struct dlmgr_session *s, const dlmgr_error *why)
 {
-    if (atomic_load(&s->lost))
-        return;
-    s->why = *why;
+    struct dlmgr *h = s->handle;
+
+    pthread_mutex_lock(&h->lock); /* two threads may find out at once */
+    if (!atomic_load(&s->lost))
+        s->why = *why;
     atomic_store(&s->lost, true);
-    dlm_api_news(s->handle);
+    pthread_mutex_unlock(&h->lock);
+    dlm_api_news(h);
 }
 
 static int fenced(const struct dlmgr_session *s, json_t *params)
@@ -89,15 +92,22 @@ static int ask(struct dlmgr_session *s, const char *method, json_t *params, json
                dlmgr_error *e)
 {
     struct dlmgr *h = s->handle;
+    struct dlm_client *client = h->listening.client;
+    int r;
 
     if (!params)
         return dlm_no_memory(e);
     if (h->engine)
         return dlm_engine_call_as(h->engine, &s->peer, method, params, ret_result, e);
-    if (h->listening.client)
-        return dlm_client_call(h->listening.client, method, params, DLM_API_OWNER_MS, ret_result, e);
-    json_decref(params);
-    return dlm_api_nobody(h, e);
+    if (!client) {
+        json_decref(params);
+        return dlm_api_nobody(h, e);
+    }
+    r = dlm_client_call(client, method, params, DLM_API_OWNER_MS, ret_result, e);
+    /* What came with the answer the descriptor does not tell of any more. */
+    if (dlm_client_pending(client))
+        dlm_api_news(h);
+    return r;
 }
 
 int dlm_session_hold(struct dlmgr_session *s, unsigned flags, dlmgr_error *e)
@@ -126,10 +136,17 @@ int dlm_session_hold(struct dlmgr_session *s, unsigned flags, dlmgr_error *e)
 void dlm_session_release(struct dlmgr_session *s)
 {
     CLEANUP_JSON json_t *result = NULL;
+    int64_t incarnation = s->incarnation;
 
+    if (s->released || (atomic_load(&s->lost) && !incarnation))
+        return; /* another session of ours may have its name by now */
+    s->released = true;
     /* When the owner cannot be told, it sees the connection end. */
     if (s->handle->engine || s->handle->listening.client)
-        ask(s, "session_release", json_pack("{s:s}", "session", s->name), &result, NULL);
+        ask(s, "session_release",
+            json_pack("{s:s, s:o}", "session", s->name, "incarnation",
+                      incarnation ? json_integer(incarnation) : json_null()),
+            &result, NULL);
 }
 
 /* ---- Opening and closing ------------------------------------------------------------------------------------ */
@@ -182,23 +199,31 @@ static int make(struct dlmgr *h, const char *name, unsigned flags, const dlmgr_d
     return 0;
 }
 
-/* The name is checked for this handle too, since for an owner its sessions are one connection. */
+/*
+ * The name is checked for this handle too, since for an owner its sessions are one connection. One that a callback closed lets go before the new
+ * one holds.
+ */
 static int join(struct dlmgr *h, struct dlmgr_session *s, dlmgr_error *e)
 {
     struct dlmgr_session **at = &h->listening.sessions;
     int r;
 
-    for (; *at; at = &(*at)->next)
-        if (!strcmp((*at)->name, s->name) && !(*at)->closed && !atomic_load(&(*at)->lost))
+    for (; *at; at = &(*at)->next) {
+        if (strcmp((*at)->name, s->name) != 0)
+            continue;
+        if (!(*at)->closed && !atomic_load(&(*at)->lost))
             return dlm_fail(e, DLMGR_EBUSY, "session %s is held by this handle already (process %d)",
                             s->name, (int)getpid());
+        if ((*at)->closed)
+            dlm_session_release(*at);
+    }
     r = dlm_api_subscribe(h, e);
     if (r == 0)
         r = dlm_session_hold(s, s->flags, e);
     if (r == 0)
         *at = s;
-    else if (r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT)
-        dlm_api_unsubscribe(h);
+    else if (dlm_session_is_absence(r))
+        dlm_api_unsubscribe(h); /* the owner may have done it all the same, for this connection */
     return r;
 }
 
@@ -262,6 +287,11 @@ dlmgr_session *dlmgr_session_close(dlmgr_session *session)
 {
     struct dlmgr *h = session ? session->handle : NULL;
 
+    /* The look that calls us sweeps it, also while another thread closes the handle. */
+    if (h && dlm_api_in_callback(h)) {
+        atomic_store(&session->closed, true);
+        return NULL;
+    }
     if (!h || dlm_api_enter(h, NULL) < 0)
         return NULL; /* closing the handle frees it */
     pthread_mutex_lock(&h->listening.set);

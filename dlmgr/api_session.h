@@ -38,7 +38,9 @@ struct dlmgr_session {
     void *context;
     struct dlmgr_session *next; /* with what follows: under the handle's `set` */
     atomic_bool closed;         /* it goes once no look is under way */
-    bool held;                  /* the present owner knows that it is ours */
+    atomic_bool held;           /* the present owner knows that it is ours */
+    bool released;              /* and then that it is not */
+    int64_t ask_at; /* in line: when to ask a new owner (mono ms); 0: whenever there are news */
     bool told_lost;
     _Atomic int64_t incarnation; /* 0: not ours yet */
     atomic_bool lost;
@@ -63,6 +65,12 @@ static inline bool dlm_session_stopped(const struct dlmgr_session *s)
 {
     return atomic_load(&s->closed) || atomic_load(&s->lost) ||
            atomic_load(&s->handle->listening.close_later);
+}
+
+/* The owner comes or goes: not an error, but not now either. */
+static inline bool dlm_session_is_absence(int r)
+{
+    return r == DLMGR_ELINK || r == DLMGR_ENOOWNER || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT;
 }
 
 /* One look: at most `budget` tasks and events are told. Their number, or a negative code. */

@@ -227,6 +227,11 @@ int dlm_client_news(struct dlm_client *c, dlmgr_error *e)
     return r < 0 ? r : news;
 }
 
+bool dlm_client_pending(const struct dlm_client *c)
+{
+    return c->news || c->len > 0;
+}
+
 /* ---- Opening ------------------------------------------------------------------------------------------ */
 
 static int connect_to(const struct dlm_home *home, dlmgr_error *e)

@@ -22,5 +22,7 @@ int dlm_client_call(struct dlm_client *c, const char *method, json_t *params, in
 int dlm_client_fd(const struct dlm_client *c);
 /* Read what has arrived without blocking; 1 when there was a "news" notification, 0 none, negative when the owner went. */
 int dlm_client_news(struct dlm_client *c, dlmgr_error *e);
+/* Something was read besides the last answer, so that dlm_client_news() has work though the descriptor may be silent. */
+bool dlm_client_pending(const struct dlm_client *c);
 
 #endif
