@@ -8,6 +8,7 @@
 #include "dlmgr.h"
 #include "dlmgr/home.h"
 #include "tests/lib/fixture.h"
+#include "tests/lib/owner.h"
 #include "tests/lib/test.h"
 
 #include <poll.h>
@@ -85,66 +86,6 @@ static int64_t count(dlmgr *h, int state, int64_t *ret_pid)
     if (ret_pid)
         *ret_pid = counts.owner_pid;
     return counts.by_state[state];
-}
-
-/* ---- Owners in other processes --------------------------------------------------------------------------------- */
-
-struct owner {
-    pid_t pid;
-    int pipe; /* closing it asks the child to close its handle */
-};
-
-static void owner_child(int ready, int until)
-{
-    struct pollfd p[2] = {{.fd = until, .events = POLLIN}, {.events = POLLIN}};
-    dlmgr *h = NULL;
-    char ok = 'x';
-
-    if (open_as(DLMGR_OWN, &h, NULL))
-        _exit(1);
-    p[1].fd = dlmgr_fd(h);
-    if (write(ready, &ok, 1) != 1)
-        _exit(2);
-    while (!dlmgr_stopping(h) && !p[0].revents) {
-        poll(p, 2, 1000);
-        dlmgr_process(h, NULL);
-    }
-    dlmgr_close(h);
-    _exit(0);
-}
-
-static struct owner owner_start(void)
-{
-    struct owner owner = {.pid = -1};
-    int ready[2], until[2];
-    char byte = 0;
-
-    CU_ASSERT_FATAL(pipe(ready) == 0 && pipe(until) == 0);
-    test_dir();
-    owner.pid = fork();
-    if (owner.pid == 0) {
-        close(ready[0]);
-        close(until[1]);
-        owner_child(ready[1], until[0]);
-    }
-    close(ready[1]);
-    close(until[0]);
-    owner.pipe = until[1];
-    CU_ASSERT_FATAL(owner.pid > 0 && read(ready[0], &byte, 1) == 1);
-    close(ready[0]);
-    return owner;
-}
-
-/* sig 0: ask. What the process ended with. */
-static int owner_end(struct owner *owner, int sig)
-{
-    int status = -1;
-
-    if (sig)
-        kill(owner->pid, sig);
-    close(owner->pipe);
-    CHECK_INT(waitpid(owner->pid, &status, 0), owner->pid);
-    return status;
 }
 
 /* ---- The engine -------------------------------------------------------------------------------------------------- */

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LONG_MS = 20000, QUIET_MS = 150 };
+enum { LONG_MS = 10000, QUIET_MS = 150 };
 
 int64_t app_now(void)
 {
