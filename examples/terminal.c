@@ -146,7 +146,7 @@ static int loop(dlmgr *d, const char *directory)
 
 int main(int argc, char **argv)
 {
-    const char *directory = argc > 1 ? realpath(argv[1], NULL) : NULL;
+    char *directory = argc > 1 ? realpath(argv[1], NULL) : NULL;
     dlmgr_session *session;
     dlmgr *d = NULL;
     int r;
@@ -165,5 +165,6 @@ int main(int argc, char **argv)
     } while (r == DLMGR_ECLOSED && sleep(1) == 0); /* then we are its client */
     if (r < 0)
         fprintf(stderr, "terminal: %s\n", error.text);
+    free(directory);
     return r < 0;
 }

@@ -16,12 +16,13 @@ case $B in /*) ;; *) B=$PWD/$B ;; esac
 export B
 files=${FILES:-10000} kills=${KILLS:-500} ms=${MS:-1500} delay=${DELAY:-100}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/dlmgr-storm-XXXXXX") || exit 1
-server='' bad=0
+server='' killing='' bad=0
 export HOME=$dir XDG_CONFIG_HOME=$dir LC_ALL=C.UTF-8
 unset http_proxy https_proxy all_proxy no_proxy
 
 finish()
 {
+    [ -z "$killing" ] || kill "$killing" 2>/dev/null
     [ -z "$server" ] || kill "$server" 2>/dev/null
     [ "$bad" != 0 ] || rm -rf "$dir"
 }
@@ -51,7 +52,10 @@ storm() # NAME KILL-APP-OPTION...
     mkdir -p "$w/d"
     DLMGR_HOME=$w/home tests/kill-app --timeout 600 --seed "${SEED:-1}" --logs "$w.logs" \
         --check "'$B/crash/ledger' '$w/ledger' \"\$KILL_APP_OUT\" \$KILL_APP_ENDED $files $bytes && rm -f \"\$KILL_APP_OUT\"" \
-        --random "$ms" --kills "$kills" "$@" -- "$B/examples/exactly-once" "$w/ledger" "$w/d" "${urls[@]}" || bad=1
+        --random "$ms" --kills "$kills" "$@" -- "$B/examples/exactly-once" "$w/ledger" "$w/d" "${urls[@]}" &
+    killing=$!
+    wait "$killing" || bad=1
+    killing=''
 }
 
 case ${1:-} in '' | embedded)
