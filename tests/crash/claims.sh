@@ -117,14 +117,38 @@ service_again()
     service_answers
 }
 
+# The app runs; the service is started again under it once it was killed. The app's exit code in `code`.
+beside_service() # COMMAND BEFORE...
+{
+    killed=''
+    HOLDER_ATTACHES=1 holder "$@" &
+    first=$!
+    while kill -0 "$first" 2>/dev/null; do
+        if ! kill -0 "$service" 2>/dev/null; then
+            wait "$service" 2>/dev/null
+            killed=1
+            service_start
+            service_answers
+        fi
+        sleep 0.02
+    done
+    wait "$first"
+    code=$?
+    first=''
+}
+
 # Until it is drained; whoever was killed meanwhile is started again.
 until_drained()
 {
-    local code i
+    local code i killed
     for i in $(seq 30); do
-        [ -z "$service" ] || service_again
-        holder timeout -k 1 30
-        code=$?
+        if [ -n "$service" ]; then
+            service_again
+            beside_service timeout -k 1 60
+        else
+            holder timeout -k 1 60
+            code=$?
+        fi
         [ "$code" != 0 ] || return 0
         [ "$code" = 75 ] || { wrong "the app ended with $code: $(tail -n 1 "$r/log")"; return 1; }
         sleep 0.05
@@ -180,28 +204,9 @@ round_embedded()
     [ $? = 137 ]
 }
 
-# The app runs; the service is started again under it once it was killed. The app's exit code in `code`.
-beside_service() # COMMAND BEFORE...
-{
-    killed=''
-    HOLDER_ATTACHES=1 holder "$@" &
-    first=$!
-    while kill -0 "$first" 2>/dev/null; do
-        if ! kill -0 "$service" 2>/dev/null; then
-            wait "$service" 2>/dev/null
-            killed=1
-            service_start
-            service_answers
-        fi
-        sleep 0.02
-    done
-    wait "$first"
-    code=$?
-    first=''
-}
-
 round_service()
 {
+    local code killed
     service_start "$B/crash/killer" --kill-at "$n" --timeout 60 --
     service_answers
     beside_service env
@@ -210,6 +215,7 @@ round_service()
 
 round_both()
 {
+    local code killed
     service_start "$B/crash/killer" --kill-at $((60 + n * 37 % 400)) --timeout 60 --
     service_answers
     beside_service under_killer "$n"
