@@ -7,14 +7,14 @@
 # daemon, or on both. After each run ledger.c looks at what the application counted and at all that it was told: each file once, no number
 # missing, none again, `ready` at each opening, `drained` at the end, a last progress that equals the size. Without an argument both, one after the other.
 #
-#     FILES=10000 KILLS=500 MS=1500 DELAY=100 SEED=1       DELAY: ms that the server waits before each file
+#     FILES=10000 KILLS=500 MS=1600 DELAY=500 SEED=1       DELAY: ms that the server waits before each file
 # shellcheck disable=SC2317
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
 export B
-files=${FILES:-10000} kills=${KILLS:-500} ms=${MS:-1500} delay=${DELAY:-100}
+files=${FILES:-10000} kills=${KILLS:-500} ms=${MS:-1600} delay=${DELAY:-500}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/dlmgr-storm-XXXXXX") || exit 1
 server='' killing='' bad=0
 export HOME=$dir XDG_CONFIG_HOME=$dir LC_ALL=C.UTF-8
