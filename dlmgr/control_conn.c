@@ -3,7 +3,7 @@
  * control_conn.c - a connection: what is read from it, asked of the host, and sent. What a line means is rpc.h.
  *
  * A connection lives until its socket is closed and no reply is owed to it, for a reply finds its way back by the connection. It is
- * not read from while it has too much to be sent or to be answered: a client that does not listen stops only itself. While a write is under
+ * not read from while it has too much to be sent or to be answered, or is owed a page, which may be long: a client that does not listen stops only itself. While a write is under
  * way, further lines gather and leave together, and any number of news become one.
  */
 #include "dlmgr/control_conn.h"
@@ -19,6 +19,7 @@
 
 struct owed {
     struct dlm_conn *conn;
+    bool is_page;
     json_t *id;
 };
 
@@ -130,6 +131,7 @@ static void on_reply(void *context, int code, json_t *result, const dlmgr_error 
     struct dlm_conn *c = owed->conn;
 
     c->owed--;
+    c->owed_pages -= owed->is_page;
     if (code < 0)
         say(c, dlm_rpc_error(owed->id, code, error ? error->text : dlmgr_strerror(code), error));
     else
@@ -178,8 +180,10 @@ static void ask_host(struct dlm_conn *c, const struct dlm_rpc_request *q)
     if (!owed)
         return dlm_conn_close(c);
     owed->conn = c;
+    owed->is_page = method->kind == DLM_METHOD_READ || !strcmp(method->name, "deliver");
     owed->id = json_incref(q->id);
     c->owed++;
+    c->owed_pages += owed->is_page;
     c->is_peer |= about_peer(method->name);
     if (about_peer(method->name))
         host->peer(host->context, &c->peer, method->name, json_incref(q->params), on_reply, owed);
@@ -209,7 +213,7 @@ static void handle_line(struct dlm_conn *c, const char *line, size_t len)
 static bool may_read(const struct dlm_conn *c)
 {
     return !c->closing && !c->last && !c->door->stopping && c->owed < OWED_MAX &&
-           c->out.len + c->sending.len < UNSENT_MAX;
+           c->owed_pages == 0 && c->out.len + c->sending.len < UNSENT_MAX;
 }
 
 static void handle_lines(struct dlm_conn *c)

@@ -15,7 +15,7 @@ struct dlm_conn {
     uv_write_t write;
     struct dlm_buf in, out, sending;
     size_t used, scanned; /* of in: handled; known to hold no newline */
-    int owed;
+    int owed, owed_pages;
     bool writing, reading, busy, subscribed, news, is_peer, last, closing,
         closed; /* last: close once all is sent */
     struct dlm_conn *next;

@@ -16,6 +16,9 @@
  */
 #include "store/internal.h"
 
+/* An owner keeps a page in memory until it is read. */
+#define DELIVER_BYTES KIB(256)
+
 /* ---- Writing --------------------------------------------------------------------------------------- */
 
 static const char *text_of(sqlite3_stmt *st, int i)
@@ -175,7 +178,8 @@ int dlm_store_deliver(struct dlm_store *s, const char *session, int64_t after, i
     if (r < 0)
         return r;
     after = begin_after(&found, after);
-    r = dlm_sql_int(s, Q_EVENT_NTH, &bound, "llld", found.id, after, to, limit);
+    r = dlm_sql_int(s, Q_EVENT_NTH, &bound, "llldl", found.id, after, to, limit,
+                    (int64_t)DELIVER_BYTES);
     if (r < 0 || bound == 0)
         return MIN(r, 0);
     r = dlm_sql_run(s, Q_EVENT_DELIVER, "lll", found.id, after, bound);

@@ -160,8 +160,10 @@ static const char *const queries[QUERIES] = {
     [Q_EVENT_OLD] = "SELECT seq, time FROM events WHERE session = 1 ORDER BY seq LIMIT ?1",
     [Q_EVENT_DELIVER] =
         "UPDATE events SET deliveries = deliveries + 1 WHERE session = ?1 AND seq > ?2 AND seq <= ?3",
-    [Q_EVENT_NTH] = "SELECT max(seq) FROM (SELECT seq FROM events WHERE session = ?1 AND seq > ?2 "
-                    "AND seq <= ?3 ORDER BY seq LIMIT ?4)",
+    [Q_EVENT_NTH] =
+        "SELECT max(seq) FROM (SELECT seq, sum(size) OVER (ORDER BY seq) - size AS before "
+        "FROM (SELECT seq, length(CAST(body AS BLOB)) + 256 AS size FROM events "
+        "WHERE session = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4)) WHERE before < ?5",
     [Q_EVENT_ACK] = "DELETE FROM events WHERE session = ?1 AND seq = ?2",
     [Q_EVENT_DROP] = "DELETE FROM events WHERE session = ?1 AND seq <= ?2",
 

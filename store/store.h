@@ -244,7 +244,7 @@ int dlm_store_events(struct dlm_store *s, const char *session, int64_t after, in
 int dlm_store_ack_to(struct dlm_store *s, const char *session, int64_t seq);
 /* One event of a named session, whatever is before it. The same answers. */
 int dlm_store_ack(struct dlm_store *s, const char *session, int64_t seq);
-/* The same as dlm_store_events(), but up to and with `to`, and each event counts one delivery more, also when fn then stops. */
+/* The same as dlm_store_events(), but up to and with `to`, at most about 256 KiB (though one at least), and each event counts one delivery more, also when fn then stops. */
 int dlm_store_deliver(struct dlm_store *s, const char *session, int64_t after, int64_t to,
                       int limit, dlm_event_row_fn fn, void *context);
 /* Events of `default` older than before; finished tasks older than done_before or beyond the newest done_keep (-1: all stay). At most limit rows a call; *ret_more. */

@@ -235,6 +235,32 @@ static void test_session_pages(void)
     journal_close(s);
 }
 
+/* And bounded in bytes: long events come in short pages, each at least one, and all of them. */
+static void test_session_pages_of_long_events(void)
+{
+    struct dlm_store *s = begin(0);
+    CLEANUP_FREE char *task = filled("{'tasks':[{'url':'http://h/f','dir':'/','session':'" ORG
+                                     "','user_data':'",
+                                     'd', 60000, "'}]}");
+    long long after = 0;
+    int pages = 0;
+
+    for (int i = 0; i < 12; i++)
+        method_ok(s, "add", task);
+    method_ok(s, "act", "{'action':'cancel','session':'" ORG "'}");
+    for (; after < 12 && pages < 12; pages++) {
+        CLEANUP_FREE char *params = method_text("{'session':'" ORG "','incarnation':1,'after':%lld}",
+                                                after);
+        long long n = method_int(s, "deliver", params, "events#");
+
+        CU_ASSERT(n >= 1 && n <= 6);
+        after += n;
+    }
+    CHECK_INT(after, 12);
+    CU_ASSERT(pages <= 4);
+    journal_close(s);
+}
+
 /* A command is kept until it is taken away; a session goes when it is empty. */
 static void test_session_set_and_remove(void)
 {
@@ -265,7 +291,8 @@ static const struct test tests[] = {
     TEST(test_session_methods_refuse), TEST(test_session_methods_limits),
     TEST(test_session_tasks_limits),   TEST(test_session_fence),
     TEST(test_session_acks),           TEST(test_sessions_do_not_mix),
-    TEST(test_session_pages),          TEST(test_session_set_and_remove),
+    TEST(test_session_pages),          TEST(test_session_pages_of_long_events),
+    TEST(test_session_set_and_remove),
 };
 
 TEST_MAIN("methods_session", tests)
