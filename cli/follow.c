@@ -167,17 +167,14 @@ static int look_once(struct follow *follow, struct look *ret, dlmgr_error *error
     struct look look = {0};
     bool drawn = false;
 
-    int r = cli_turn_begin(follow, error);
-
-    if (r)
-        return r;
+    follow->look_began = cli_clock();
     while (follow->first < follow->n && follow->codes[follow->first] != GOES_ON)
         follow->first++;
     for (at = follow->first; look.live == 0 && (n = window_next(follow, &at, window, ids)) > 0;) {
         const dlmgr_task *task;
         dlmgr_list *list;
+        int r = query(follow, ids, n, &list, error);
 
-        r = query(follow, ids, n, &list, error);
         if (r == DLMGR_ENOTFOUND) {
             r = find_removed(follow, window, n, error);
             look.live++; /* look again before deciding anything */
@@ -345,8 +342,8 @@ int cli_follow_all(struct follow *follow)
         code = cli_turn_ended(follow);
         if (code)
             return code == EXIT_UNFINISHED ? all_result(follow, code) : code;
-        r = cli_turn_begin(follow, &error);
-        r = r ? r : dlmgr_count(follow->handle, &counts, &error);
+        follow->look_began = cli_clock();
+        r = dlmgr_count(follow->handle, &counts, &error);
         if (r == 0) {
             if (dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE && !follow->first_failure)
                 follow->first_failure = counts.first_failure;

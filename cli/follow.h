@@ -21,7 +21,6 @@ struct follow {
     bool may_own;
     bool forever; /* stay when there is nothing to do (run) */
     bool owned;   /* there was an owner when this began */
-    bool listens; /* the handle is told of news */
     struct progress progress;
     ended_fn ended;
     void *context;

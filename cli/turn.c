@@ -62,7 +62,6 @@ static int reopen(struct follow *follow, dlmgr_error *error)
     int r;
 
     follow->handle = dlmgr_close(follow->handle);
-    follow->listens = false;
     r = follow->may_own ? work(follow, error) : attach(follow, OWNER_MS, error);
     if (r == 0 && dlmgr_place_of(follow->handle) == DLMGR_PLACE_ENGINE) {
         cli_progress_clear(&follow->progress);
@@ -105,15 +104,6 @@ int cli_turn_ended(struct follow *follow)
 }
 
 /* ---- Between two turns --------------------------------------------------------------------------- */
-
-int cli_turn_begin(struct follow *follow, dlmgr_error *error)
-{
-    int r = follow->listens ? 0 : cli_news(follow->handle, 0, error);
-
-    follow->listens = r == 0;
-    follow->look_began = cli_clock();
-    return r;
-}
 
 /* ms from now until a clock's time, at least 0; with ms -1 there was no end before. */
 static int64_t sooner(int64_t ms, int64_t at)

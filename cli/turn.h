@@ -8,12 +8,10 @@
 
 #include "cli/follow.h"
 
-/* Before a look. What came before is told by the look, what comes from now on by the news. A DLMGR_E code. */
-int cli_turn_begin(struct follow *follow, dlmgr_error *error);
-
 /*
- * After a look that found that something goes on: sleep until there may be something new. A DLMGR_E code: DLMGR_ENOOWNER when the journal
- * answered the look, since nobody else did, and nothing goes on there.
+ * After a look that found that something goes on: sleep until there may be something new. The first time that is at once, since what
+ * happened between the look and our asking to be told is known to nobody. A DLMGR_E code: DLMGR_ENOOWNER when the journal answered the
+ * look, since nobody else did, and nothing goes on there.
  */
 int cli_turn_rest(struct follow *follow, dlmgr_error *error);
 
