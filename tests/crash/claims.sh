@@ -135,6 +135,9 @@ beside_service() # COMMAND BEFORE...
     wait "$first"
     code=$?
     first=''
+    # What the killer killed is gone a moment before the killer itself.
+    [ "$code" != 75 ] || sleep 0.3
+    kill -0 "$service" 2>/dev/null || killed=1
 }
 
 # Until it is drained; whoever was killed meanwhile is started again.
