@@ -3,6 +3,7 @@
  * api_sessions.c - sessions as seen from outside: look, set the command, remove.
  */
 #include "dlmgr/api.h"
+#include "dlmgr/names.h"
 
 enum { PAGE = 1000 };
 
@@ -79,6 +80,8 @@ int dlmgr_session_set(dlmgr *handle, const char *name, const char *on_event, dlm
     CLEANUP_JSON json_t *result = NULL;
     int r = dlm_api_session(name, &name, error);
 
+    if (r == 0 && on_event && !dlm_is_utf8(on_event, strlen(on_event)))
+        r = dlm_fail(error, DLMGR_EINVAL, "on_event: must be UTF-8; put it into a script");
     return r < 0 ? r
                  : dlm_api_ask(handle, "session_set",
                                json_pack("{s:s, s:s?}", "session", name, "on_event", on_event),

@@ -690,6 +690,37 @@ static void test_api_session_needs_an_owner_and_a_name(void)
     dlmgr_close(h);
 }
 
+/* A session is set, looked at and removed by who works on the journal, too. */
+static void test_api_session_is_set_and_removed(void)
+{
+    dlmgr *h = open_mode(DLMGR_EITHER);
+    dlmgr_request r = request("http://a.test/1");
+    char longest[4098], *json = NULL;
+    dlmgr_error e;
+
+    memset(longest, 'x', 4097);
+    longest[4097] = '\0';
+    CHECK_INT(dlmgr_session_set(h, "org.example.app", longest, &e), DLMGR_ELIMIT);
+    CHECK_INT(dlmgr_session_set(h, "org.example.app", "\xff", &e), DLMGR_EINVAL);
+    CHECK_INT(dlmgr_session_set(h, "default", "true", &e), DLMGR_EINVAL);
+    CHECK_INT(dlmgr_session_info(h, "org.example.app", &json, &e), DLMGR_ENOTFOUND);
+    longest[4096] = '\0';
+    CHECK_INT(dlmgr_session_set(h, "org.example.app", longest, &e), 0);
+    CHECK_INT(dlmgr_session_set(h, "org.example.app", "start-app", &e), 0);
+    CHECK_INT(dlmgr_session_info(h, "org.example.app", &json, &e), 0);
+    CU_ASSERT(json && strstr(json, "\"on_event\":\"start-app\""));
+    free(json);
+    CHECK_INT(dlmgr_session_info(h, NULL, &json, &e), 0);
+    CU_ASSERT(json && strstr(json, "\"default\"") && strstr(json, "\n{"));
+    free(json);
+    r.session = "org.example.app";
+    CHECK_INT(dlmgr_add(h, &r, 1, NULL, NULL, &e), 0);
+    CHECK_INT(dlmgr_session_remove(h, "org.example.app", &e), DLMGR_ESTATE);
+    CHECK_INT(dlmgr_session_remove(h, "default", &e), DLMGR_EINVAL);
+    CHECK_INT(dlmgr_session_remove(h, "org.example.other", &e), DLMGR_ENOTFOUND);
+    dlmgr_close(h);
+}
+
 /* ---- fork() and threads -------------------------------------------------------------------------------------------------- */
 
 /* In the child every function answers at once, and closing touches nothing: the child's files have our numbers by now. */
@@ -818,6 +849,7 @@ static const struct test tests[] = {
     TEST(test_api_set_changes_one_task),
     TEST(test_api_events_are_read_and_acknowledged),
     TEST(test_api_session_needs_an_owner_and_a_name),
+    TEST(test_api_session_is_set_and_removed),
     TEST(test_api_a_forked_child_has_no_handle),
     TEST(test_api_threads_take_turns),
     TEST(test_api_a_held_lock_is_waited_for),
