@@ -62,7 +62,10 @@ int dlm_session_ack(struct dlmgr_session *s, const int64_t *seqs, size_t n, dlmg
     for (size_t i = 0; i < n; i++)
         if (json_array_append_new(array, json_integer(seqs[i])))
             return dlm_no_memory(e);
-    return n ? dlm_session_call(s, "ack", json_pack("{s:O}", "seqs", array), &result, e) : 0;
+    if (n == 0)
+        return 0;
+    /* Given away: the engine's thread counts references too. */
+    return dlm_session_call(s, "ack", json_pack("{s:o}", "seqs", TAKE_PTR(array)), &result, e);
 }
 
 int dlmgr_ack(dlmgr_session *session, int64_t seq, dlmgr_error *error)
