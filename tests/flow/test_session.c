@@ -344,6 +344,7 @@ static void progress(struct house *h, struct app *a)
     CU_ASSERT(p->n >= 3);
     CU_ASSERT(p->n <= (p->last_ms - p->first_ms) / 100 + 2);
     CHECK_INT(p->bytes, 300000);
+    CU_ASSERT_FATAL(app_progress_of(a, "empty") && app_progress_of(a, "small"));
     CHECK_INT(app_progress_of(a, "empty")->n, 1);
     CHECK_INT(app_progress_of(a, "small")->bytes, 10);
     app_close(a);

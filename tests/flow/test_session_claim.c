@@ -188,6 +188,7 @@ static void check_row(struct house *h, struct app *a, struct claim *c, const str
     c->code = 1;
     a->act = claim_it;
     a->more = c;
+    a->answer = DLMGR_LATER; /* so that it is the claim that acknowledges */
     download(h, a);
     app_open(a, 0);
     app_until_part(a, "ready; ");

@@ -63,7 +63,7 @@ static void test_session_goes_on_with_the_next_owner(void)
         struct owner owner = owner_start();
         struct app a = {.handle = open_as(DLMGR_ATTACH), .answer = DLMGR_LATER};
         dlmgr *other = open_as(DLMGR_EITHER);
-        char key[4][8];
+        char key[4][16];
 
         test_about("signal %d", sig);
         for (int i = 0; i < 4; i++)
