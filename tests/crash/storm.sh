@@ -50,7 +50,7 @@ storm() # NAME KILL-APP-OPTION...
     local w=$dir/$1
     shift
     mkdir -p "$w/d"
-    DLMGR_HOME=$w/home tests/kill-app --timeout 600 --seed "${SEED:-1}" --logs "$w.logs" \
+    DLMGR_HOME=$w/home tests/kill-app --timeout 3600 --seed "${SEED:-1}" --logs "$w.logs" \
         --check "'$B/crash/ledger' '$w/ledger' \"\$KILL_APP_OUT\" \$KILL_APP_ENDED $files $bytes && rm -f \"\$KILL_APP_OUT\"" \
         --random "$ms" --kills "$kills" "$@" -- "$B/examples/exactly-once" "$w/ledger" "$w/d" "${urls[@]}" &
     killing=$!
