@@ -522,8 +522,8 @@ enum dlmgr_claim_flags {
 /*
  * Move the file of a done event to name in the directory dirfd, durably, and acknowledge the event: one step that can be repeated
  * until it succeeds, whatever happened in between. That the file is there already, and ours, is success. To another file system it is copied, synced,
- * compared and renamed; the original goes after the acknowledgement. Inside `event` only. DLMGR_ELOST: another one holds the session, nothing
- * was touched. DLMGR_ENOTFOUND: the file is at neither place. DLMGR_ESTATE: what is there now is not what was finished.
+ * compared and renamed; the original goes after the acknowledgement. Inside `event` only. DLMGR_ELOST: another one holds the session; nothing was
+ * touched, unless it took the session in the very moment of the move: then its own claim finds the file where it should be. DLMGR_ENOTFOUND: the file is at neither place. DLMGR_ESTATE: what is there now is not what was finished.
  */
 DLMGR_API int dlmgr_claim_move(const dlmgr_event *event, int dirfd, const char *name,
                                unsigned flags, dlmgr_error *error);
