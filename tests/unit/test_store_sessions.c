@@ -443,11 +443,12 @@ static void test_sessions_check_finds(void)
 
 static int every_change(struct dlm_store *s)
 {
+    CLEANUP_BUF struct dlm_buf told = {0};
     int64_t incarnation;
     int r = dlm_store_session_hold(s, ORG, &incarnation);
 
     if (r == 0)
-        r = dlm_store_deliver(s, ORG, 0, 5, 3, add_number, &(struct dlm_buf){0});
+        r = dlm_store_deliver(s, ORG, 0, 5, 3, add_number, &told);
     if (r == 0)
         r = dlm_store_ack(s, ORG, 4);
     if (r == 0)
