@@ -84,44 +84,60 @@ static void program_path(char *path, size_t room)
     strcpy(strstr(path, "/flow/"), "/dlmgr");
 }
 
+/* NULL takes the variable away. */
+static void set(const char *name, const char *value)
+{
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
+}
+
 static void set_environment(const struct manager *m, int n_sockets, const char *watchdog_usec)
 {
     char text[600];
 
     snprintf(text, sizeof(text), "%s/notify", test_dir());
-    setenv("NOTIFY_SOCKET", text, 1);
-    setenv("DLMGR_HOME", m->home, 1);
-    snprintf(text, sizeof(text), "%d", (int)getpid());
-    if (watchdog_usec) {
-        setenv("WATCHDOG_USEC", watchdog_usec, 1);
-        setenv("WATCHDOG_PID", text, 1);
-    }
-    if (n_sockets == 0)
-        return;
-    setenv("LISTEN_PID", text, 1);
+    set("NOTIFY_SOCKET", text);
+    set("DLMGR_HOME", m->home);
+    set("WATCHDOG_USEC", watchdog_usec);
     snprintf(text, sizeof(text), "%d", n_sockets);
-    setenv("LISTEN_FDS", text, 1);
+    set("LISTEN_FDS", n_sockets ? text : NULL);
 }
 
-/* word: run, or start. stderr goes to the file `err`. */
+static void clear_environment(void)
+{
+    static const char *const names[] = {"NOTIFY_SOCKET", "DLMGR_HOME", "WATCHDOG_USEC",
+                                        "LISTEN_FDS"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        unsetenv(names[i]);
+}
+
+/* The pids are the shell's to say, since between fork and exec a child of a process with threads may not even set a variable. */
 static void start(struct manager *m, const char *word, int n_sockets, const char *watchdog_usec)
 {
+    static const char line[] = "[ -z \"$LISTEN_FDS\" ] || export LISTEN_PID=$$; "
+                               "[ -z \"$WATCHDOG_USEC\" ] || export WATCHDOG_PID=$$; "
+                               "exec \"$0\" daemon \"$1\" --forever";
     char program[600], err[600];
     int fd;
 
     program_path(program, sizeof(program));
     snprintf(err, sizeof(err), "%s/err", test_dir());
     fflush(NULL);
-    m->pid = fork();
-    if (m->pid != 0)
-        return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     set_environment(m, n_sockets, watchdog_usec);
+    m->pid = fork();
+    if (m->pid != 0) {
+        clear_environment();
+        return;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     fd = open(err, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(fd, STDERR_FILENO);
     for (int i = 0; i < n_sockets; i++)
         dup2(m->socket, 3 + i);
-    execl(program, "dlmgr", "daemon", word, "--forever", (char *)NULL);
+    execl("/bin/sh", "sh", "-c", line, program, word, (char *)NULL);
     _exit(127);
 }
 
