@@ -39,6 +39,7 @@ nothing_waits()
 test_a_command_that_acknowledges_runs_once()
 {
     wake_by "echo \"\$DLMGR_SESSION \$DLMGR_HOME\" >>$TMP/runs; $DLMGR events --session \"\$DLMGR_SESSION\" --exec true; echo done"
+    wait_for 20 runs 1
     wait_for 20 nothing_waits
     same "$(cat "$TMP/runs")" "$APP $DLMGR_HOME"
     sleep 3
