@@ -64,6 +64,7 @@ test_the_manual_has_each_function()
     check [ "$(wc -l <header)" -gt 40 ]
     sed -n '/^# FUNCTIONS/,/^# EXAMPLE/p' "$page" | grep -o 'dlmgr_[a-z_]*\*()' | tr -d '*()' | sort -u >manual
     same "$(diff header manual)" "" "functions of the header and the manual"
+    # shellcheck disable=SC2016 # backquotes of Markdown
     sed -n '/^# EXAMPLE/,$p' "$page" | sed -n '/^```/,/^```/p' | sed '/^```/d; s/\\\\/\\/g' >example.c
     expect 0 gcc -std=c11 -Wall -Wextra -Werror -fsyntax-only -I"$ROOT/include" example.c
 }

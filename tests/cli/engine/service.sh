@@ -8,7 +8,8 @@
 socket_unit() # [ARG...]
 {
     command -v systemd-socket-activate >/dev/null || fail "systemd-socket-activate is missing: make deps"
-    mkdir -pm 700 "$DLMGR_HOME"
+    mkdir -p "$DLMGR_HOME"
+    chmod 700 "$DLMGR_HOME"
     background unit systemd-socket-activate -l "$DLMGR_HOME/control.sock" -E DLMGR_HOME="$DLMGR_HOME" \
         "$DLMGR" daemon run "$@"
     wait_for 10 [ -S "$DLMGR_HOME/control.sock" ]
