@@ -261,6 +261,7 @@ static int64_t add(dlmgr *h, dlmgr_request *r, const char *key)
     r->user_data_len = strlen(data);
     if (!CHECK_INT(dlmgr_add(h, r, 1, &id, NULL, &e), 0))
         CHECK_STR(e.text, "");
+    r->user_data = NULL; /* it was ours */
     return id;
 }
 

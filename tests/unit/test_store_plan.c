@@ -26,7 +26,7 @@ static const struct {
     {Q_TALLY_PAIRS, "SCAN tally"},
     {Q_TASK_DONE_OLD, "SCAN tasks USING INDEX tasks_done"},
     {Q_EVENT_BOUND, "SCAN (subquery-1)"}, /* as many rows as its LIMIT */
-    {Q_EVENT_NTH, "SCAN (subquery-1)"}, /* as many rows as its LIMIT, here too */
+    {Q_EVENT_NTH, "SCAN (subquery-1)"},   /* as many rows as its LIMIT, here too */
     {Q_EVENT_NTH, "SCAN (subquery-4)"},
     {Q_EVENT_NTH, "USE TEMP B-TREE FOR ORDER BY"},
     {Q_GONE_LIST, "SCAN gone"},
