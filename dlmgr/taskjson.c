@@ -293,14 +293,11 @@ static json_t *event_head(const struct dlm_event_row *ev)
 static int event_rest(json_t *event, const json_t *body)
 {
     static const char *const always[] = {"key", "url", "path", "bytes_total", "user_data"};
-    const char *name;
-    json_t *value;
-    int r = 0;
+    int r = json_object_update(event, (json_t *)(uintptr_t)body);
 
     for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-        r |= json_object_set_new(event, always[i], json_null());
-    json_object_foreach ((json_t *)(uintptr_t)body, name, value)
-        r |= json_object_set(event, name, value);
+        if (!json_object_get(event, always[i]))
+            r |= json_object_set_new(event, always[i], json_null());
     r |= json_object_set_new(event, "metrics", dlm_metrics_shown(json_object_get(body, "metrics")));
     return r | json_object_set_new(event, "error", error_json(json_object_get(body, "error")));
 }

@@ -188,6 +188,10 @@ check_round()
     info=$("$B/dlmgr" --home "$r/home" session show org.example.holder --json 2>&1)
     grep -q '"oldest": *null' <<<"$info" || wrong "unacknowledged: $info"
     service_end
+    if [ -e "$r/home/control.sock" ]; then # the kill came while it stopped: the next owner cleans up
+        service_ready
+        service_end
+    fi
     line=$("$B/dlmgr" --home "$r/home" doctor 2>&1) || wrong "doctor: $line"
     [ "$broken" = 0 ] || { mv "$r" "$dir/broken.$mode.$n"; return 1; }
 }
