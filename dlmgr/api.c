@@ -149,6 +149,19 @@ int dlm_api_nobody(struct dlmgr *h, dlmgr_error *e)
     return dlm_fail(e, DLMGR_ELINK, "process %d owns %s and does not answer", pid, h->home->path);
 }
 
+int dlm_api_again(struct dlmgr *h, int64_t until, dlmgr_error *e)
+{
+    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
+    int r = dlm_api_nobody(h, e);
+
+    if (r == DLMGR_ENOOWNER || dlm_clock_mono() >= until)
+        return r;
+    r = dlm_api_still(h, e);
+    if (r == 0)
+        nanosleep(&between, NULL);
+    return r;
+}
+
 static int call_without(struct dlmgr *h, const struct dlm_method *m, json_t *params,
                         json_t **ret_result, bool *ret_again, dlmgr_error *e)
 {
@@ -178,7 +191,7 @@ static int call_once(struct dlmgr *h, const struct dlm_method *m, json_t *params
 
     if (r == 0)
         return call_client(h, m, params, ret_result, ret_again, e);
-    if (r != DLMGR_ENOOWNER && r != DLMGR_ELINK && r != DLMGR_ECLOSED)
+    if (!dlm_api_absent(r))
         return r;
     return call_without(h, m, params, ret_result, ret_again, e);
 }

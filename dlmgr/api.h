@@ -79,6 +79,19 @@ int dlm_api_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params,
 int dlm_api_connect(struct dlmgr *h, dlmgr_error *e);
 /* Nobody owns the home: DLMGR_ENOOWNER; somebody does but cannot be reached: DLMGR_ELINK. */
 int dlm_api_nobody(struct dlmgr *h, dlmgr_error *e);
+/* Nobody answered: there is no owner, or it is coming, going, or (the second) slow. */
+static inline bool dlm_api_absent(int r)
+{
+    return r == DLMGR_ENOOWNER || r == DLMGR_ELINK || r == DLMGR_ECLOSED;
+}
+
+static inline bool dlm_api_unanswered(int r)
+{
+    return dlm_api_absent(r) || r == DLMGR_ETIMEDOUT;
+}
+
+/* The owner is absent: 0, after a pause, when asking again makes sense before `until` (mono ms), for somebody holds the lock. */
+int dlm_api_again(struct dlmgr *h, int64_t until, dlmgr_error *e);
 /* Has the other side hung up? Asked before a request is sent, since after that nobody knows whether it took effect. */
 bool dlm_api_gone(const struct dlm_client *c);
 

@@ -281,7 +281,7 @@ int dlm_session_look(struct dlmgr_session *s, int budget, dlmgr_error *e)
         atomic_store(&s->look, true);
     if (atomic_load(&s->lost))
         tell_lost(s);
-    return dlm_session_is_absence(r) || r == DLMGR_ELOST ? 0 : r;
+    return dlm_api_unanswered(r) || r == DLMGR_ELOST ? 0 : r;
 }
 
 int64_t dlm_session_due(const struct dlmgr_session *s)

@@ -39,12 +39,6 @@ static int ask_to_stop(struct dlmgr *h, dlmgr_error *e)
     return knock(h, "stop", &result, e);
 }
 
-/* Those that mean "not now": it is coming, going, or slow. */
-static bool unanswered(int r)
-{
-    return r == DLMGR_ENOOWNER || r == DLMGR_ELINK || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT;
-}
-
 static int stop(struct dlmgr *h, int64_t until, dlmgr_error *e)
 {
     const struct timespec between = {.tv_nsec = LOOK_MS * 1000000L};
@@ -56,7 +50,7 @@ static int stop(struct dlmgr *h, int64_t until, dlmgr_error *e)
     while (dlm_home_owner(h->home) == pid) {
         int r = asked ? 0 : ask_to_stop(h, e);
 
-        if (r < 0 && !unanswered(r))
+        if (r < 0 && !dlm_api_unanswered(r))
             return r;
         asked = r == 0;
         if (until >= 0 && dlm_clock_mono() >= until)
@@ -94,20 +88,18 @@ int dlmgr_stopping(dlmgr *handle)
 
 static int ask_status(struct dlmgr *h, json_t **ret_result, dlmgr_error *e)
 {
-    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
     int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
+    int r;
 
     if (h->engine)
         return dlm_engine_call(h->engine, "status", json_object(), ret_result, e);
-    for (;;) {
-        int r = knock(h, "status", ret_result, e);
-
-        if (unanswered(r))
-            r = dlm_api_nobody(h, e);
-        if (r != DLMGR_ELINK || dlm_clock_mono() >= until)
+    do {
+        r = knock(h, "status", ret_result, e);
+        if (!dlm_api_unanswered(r))
             return r;
-        nanosleep(&between, NULL);
-    }
+        r = dlm_api_again(h, until, e);
+    } while (r == 0);
+    return r;
 }
 
 /* The first version did not tell its protocol: it was 1. */

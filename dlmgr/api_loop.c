@@ -145,7 +145,7 @@ static int hold_all(struct dlmgr *h, dlmgr_error *e)
             atomic_store(&s->look, true);
         if (r == DLMGR_EPROTO)
             refused = r;
-        if (dlm_session_is_absence(r)) {
+        if (dlm_api_unanswered(r)) {
             dlm_api_unsubscribe(h);
             return 0;
         }

@@ -11,8 +11,6 @@
  */
 #include "dlmgr/api_session.h"
 
-#include <time.h>
-
 /* ---- Opening ------------------------------------------------------------------------------------------------ */
 
 static int check_options(int mode, const dlmgr_options *o, dlmgr_error *e)
@@ -57,23 +55,20 @@ static int own(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)
 /* EITHER looks who is there now and believes it later only after looking again. */
 static int attach(struct dlmgr *h, dlmgr_error *e)
 {
-    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
     int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
+    int r;
 
-    for (;;) {
-        int r = dlm_api_connect(h, e);
-
+    do {
+        r = dlm_api_connect(h, e);
         if (r == DLMGR_EPROTO && h->mode == DLMGR_EITHER)
             return 0; /* it may be replaced by one that we understand */
-        if (r != DLMGR_ENOOWNER && r != DLMGR_ELINK && r != DLMGR_ECLOSED)
+        if (!dlm_api_absent(r))
             return r;
         if (h->mode == DLMGR_EITHER)
             return 0;
-        r = dlm_api_nobody(h, e);
-        if (r == DLMGR_ENOOWNER || dlm_clock_mono() >= until)
-            return r;
-        nanosleep(&between, NULL);
-    }
+        r = dlm_api_again(h, until, e);
+    } while (r == 0);
+    return r;
 }
 
 static int open_home(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)

@@ -11,8 +11,6 @@
 #include "dlmgr/api_session.h"
 #include "dlmgr/request.h"
 
-#include <time.h>
-
 /* ---- Asking ---------------------------------------------------------------------------------------------- */
 
 static void mark_lost(struct dlmgr_session *s, const dlmgr_error *why)
@@ -225,7 +223,7 @@ static int join(struct dlmgr *h, struct dlmgr_session *s, dlmgr_error *e)
         r = dlm_session_hold(s, s->flags, e);
     if (r == 0)
         *at = s;
-    else if (dlm_session_is_absence(r))
+    else if (dlm_api_unanswered(r))
         dlm_api_unsubscribe(h); /* the owner may have done it all the same, for this connection */
     return r;
 }
@@ -233,25 +231,18 @@ static int join(struct dlmgr *h, struct dlmgr_session *s, dlmgr_error *e)
 /* While the lock is held and nobody answers an owner is coming or going. */
 static int join_owner(struct dlmgr *h, struct dlmgr_session *s, dlmgr_error *e)
 {
-    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
     int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
+    int r;
 
-    for (;;) {
-        int r;
-
+    do {
         pthread_mutex_lock(&h->listening.set);
         r = join(h, s, e);
         pthread_mutex_unlock(&h->listening.set);
-        if (r == 0 || (r != DLMGR_ENOOWNER && r != DLMGR_ELINK && r != DLMGR_ECLOSED))
+        if (!dlm_api_absent(r))
             return r;
-        r = dlm_api_nobody(h, e);
-        if (h->engine || r == DLMGR_ENOOWNER || dlm_clock_mono() >= until)
-            return r;
-        r = dlm_api_still(h, e);
-        if (r < 0)
-            return r;
-        nanosleep(&between, NULL);
-    }
+        r = h->engine ? dlm_api_nobody(h, e) : dlm_api_again(h, until, e);
+    } while (r == 0);
+    return r;
 }
 
 int dlmgr_session_open(dlmgr *handle, const char *name, unsigned flags,

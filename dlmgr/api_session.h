@@ -67,12 +67,6 @@ static inline bool dlm_session_stopped(const struct dlmgr_session *s)
            atomic_load(&s->handle->listening.close_later);
 }
 
-/* The owner comes or goes: not an error, but not now either. */
-static inline bool dlm_session_is_absence(int r)
-{
-    return r == DLMGR_ELINK || r == DLMGR_ENOOWNER || r == DLMGR_ECLOSED || r == DLMGR_ETIMEDOUT;
-}
-
 /* One look: at most `budget` tasks and events are told. Their number, or a negative code. */
 int dlm_session_look(struct dlmgr_session *s, int budget, dlmgr_error *e);
 /* When the next look is due although nothing is announced (mono ms); -1: never. */

@@ -8,7 +8,6 @@
 #include "dlmgr/api.h"
 
 #include <poll.h>
-#include <time.h>
 
 enum { SLICE_MS = 300, IDS = 10000, RUN_POLL_MS = 500 };
 
@@ -40,22 +39,16 @@ static void waiter_put(struct dlmgr *h, struct dlm_client *c)
 /* While the lock is held and nobody answers an owner is coming or going. */
 static int waiter_open(struct dlmgr *h, struct dlm_client **ret, dlmgr_error *e)
 {
-    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
     int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
+    int r;
 
-    for (;;) {
-        int r = dlm_client_open(h->home, ret, e);
-
-        if (r != DLMGR_ENOOWNER && r != DLMGR_ELINK && r != DLMGR_ECLOSED)
+    do {
+        r = dlm_client_open(h->home, ret, e);
+        if (!dlm_api_absent(r))
             return r;
-        r = dlm_api_nobody(h, e);
-        if (r == DLMGR_ENOOWNER || dlm_clock_mono() >= until)
-            return r;
-        r = dlm_api_still(h, e);
-        if (r < 0)
-            return r;
-        nanosleep(&between, NULL);
-    }
+        r = dlm_api_again(h, until, e);
+    } while (r == 0);
+    return r;
 }
 
 /* *ret_again: the owner went meanwhile, so look who is there now. */
