@@ -37,6 +37,11 @@ struct dlm_selection {
 int dlm_selection_read(const json_t *params, struct dlm_selection *ret, dlmgr_error *e);
 void dlm_selection_clear(struct dlm_selection *sel);
 
+/* value is stolen, and NULL when there was no memory for it. 0 or DLMGR_ENOMEM. */
+int dlm_append(json_t *array, json_t *value);
+int dlm_append_event(const struct dlm_event_row *ev, void *array); /* a dlm_event_row_fn */
+
+int dlm_no_session(const char *name, dlmgr_error *e); /* DLMGR_ENOTFOUND */
 /* Fill e for a failure of the store, or for a missing task. */
 int dlm_work_failed(struct dlm_store *s, int code, dlmgr_error *e);
 int dlm_task_get(struct dlm_store *s, int64_t id, struct dlm_row *ret, dlmgr_error *e);

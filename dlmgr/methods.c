@@ -123,6 +123,23 @@ int dlm_params_tasks(const json_t *params, int most, const json_t **ret, dlmgr_e
     return 0;
 }
 
+/* ---- Results -------------------------------------------------------------------------------------- */
+
+int dlm_append(json_t *array, json_t *value)
+{
+    return json_array_append_new(array, value) ? DLMGR_ENOMEM : 0;
+}
+
+int dlm_append_event(const struct dlm_event_row *ev, void *array)
+{
+    return dlm_append(array, dlm_event_json(ev));
+}
+
+int dlm_no_session(const char *name, dlmgr_error *e)
+{
+    return dlm_fail(e, DLMGR_ENOTFOUND, "there is no session %.255s", name);
+}
+
 /* ---- Selectors ----------------------------------------------------------------------------------- */
 
 static int compare_ids(const void *a, const void *b)

@@ -266,7 +266,7 @@ int dlm_work_ack_to(struct dlm_store *s, const json_t *params, json_t **ret_resu
     session = session ? session : "default";
     r = dlm_store_session(s, session, &last, &acked);
     if (r == DLMGR_ENOTFOUND)
-        return dlm_fail(e, r, "there is no session %.255s", session);
+        return dlm_no_session(session, e);
     if (r == 0 && seq > last)
         return dlm_fail(e, DLMGR_EINVAL, "seq %lld: the last event of session %.100s is %lld",
                         (long long)seq, session, (long long)last);

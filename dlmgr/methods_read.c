@@ -13,14 +13,9 @@ struct rows {
     const struct dlm_selection *sel;
 };
 
-static int append(json_t *array, json_t *value)
-{
-    return json_array_append_new(array, value) ? DLMGR_ENOMEM : 0;
-}
-
 static int add_row(const struct dlm_row *row, void *context)
 {
-    return append(((struct rows *)context)->array, dlm_task_json(row));
+    return dlm_append(((struct rows *)context)->array, dlm_task_json(row));
 }
 
 static bool row_matches(const struct dlm_row *row, const struct dlm_selection *sel)
@@ -40,7 +35,7 @@ static int list_ids(struct dlm_store *s, const struct dlm_selection *sel, json_t
 
         r = dlm_task_get(s, sel->ids[i], &row, e);
         if (r == 0 && sel->ids[i] > sel->after && (int64_t)json_array_size(array) < sel->limit &&
-            row_matches(&row, sel) && append(array, dlm_task_json(&row)))
+            row_matches(&row, sel) && dlm_append(array, dlm_task_json(&row)))
             r = dlm_no_memory(e);
         dlm_row_clear(&row);
     }
@@ -93,8 +88,8 @@ static int segments_json(struct dlm_store *s, int64_t id, json_t **ret)
         int64_t from = i < n ? blocks[i].idx * DLM_BLOCK : -1;
 
         if (from != end && end > start)
-            r = append(array,
-                       json_pack("{s:I, s:I}", "start", (json_int_t)start, "end", (json_int_t)end));
+            r = dlm_append(array, json_pack("{s:I, s:I}", "start", (json_int_t)start, "end",
+                                            (json_int_t)end));
         if (from != end)
             start = from;
         end = i < n ? from + blocks[i].len : 0;
@@ -115,7 +110,7 @@ static int sources_json(struct dlm_store *s, int64_t id, const json_t *real, jso
         const char *url = json_string_value(json_array_get(real, i));
 
         if (r == 0)
-            r = append(array, json_pack("{s:s}", "url", url ? url : urls[i]));
+            r = dlm_append(array, json_pack("{s:s}", "url", url ? url : urls[i]));
         free(urls[i]);
     }
     free(urls);
@@ -217,11 +212,6 @@ int dlm_work_show(struct dlm_store *s, const json_t *params, json_t **ret_result
 
 /* ---- events, count ------------------------------------------------------------------------------------ */
 
-static int add_event(const struct dlm_event_row *ev, void *context)
-{
-    return append(context, dlm_event_json(ev));
-}
-
 int dlm_work_events(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e)
 {
     static const char *const known[] = {"session", "after", "limit", NULL};
@@ -241,9 +231,10 @@ int dlm_work_events(struct dlm_store *s, const json_t *params, json_t **ret_resu
     session = session ? session : "default";
     r = dlm_store_session(s, session, &last, &acked);
     if (r == DLMGR_ENOTFOUND)
-        return dlm_fail(e, r, "there is no session %.255s", session);
+        return dlm_no_session(session, e);
     if (r == 0 && limit)
-        r = dlm_store_events(s, session, after < 0 ? acked : after, (int)limit, add_event, events);
+        r = dlm_store_events(s, session, after < 0 ? acked : after, (int)limit, dlm_append_event,
+                             events);
     if (r < 0)
         return dlm_work_failed(s, r, e);
     *ret_result = json_pack("{s:O, s:I, s:I}", "events", events, "acked", (json_int_t)acked, "last",

@@ -11,19 +11,9 @@
 
 enum { ON_EVENT_MAX = 4096, ACKS_MAX = 1000 };
 
-static int append(json_t *array, json_t *value)
-{
-    return json_array_append_new(array, value) ? DLMGR_ENOMEM : 0;
-}
-
 static json_t *text_or_null(const char *text)
 {
     return text ? dlm_bytes_to_json(text, strlen(text)) : json_null();
-}
-
-static int no_session(const char *name, dlmgr_error *e)
-{
-    return dlm_fail(e, DLMGR_ENOTFOUND, "there is no session %.255s", name);
 }
 
 /* Of the parameters; it must be there and be a name. */
@@ -54,7 +44,7 @@ static json_t *session_json(const struct dlm_session_row *row)
 
 static int add_session(const struct dlm_session_row *row, void *context)
 {
-    return append(context, session_json(row));
+    return dlm_append(context, session_json(row));
 }
 
 static int take_session(const struct dlm_session_row *row, void *context)
@@ -68,7 +58,7 @@ static int look(struct dlm_store *s, const char *name, json_t **ret, dlmgr_error
     int r = dlm_store_session_row(s, name, take_session, ret);
 
     if (r == DLMGR_ENOTFOUND)
-        return no_session(name, e);
+        return dlm_no_session(name, e);
     return r < 0 ? dlm_work_failed(s, r, e) : 0;
 }
 
@@ -155,7 +145,7 @@ int dlm_work_session_remove(struct dlm_store *s, const json_t *params, json_t **
         return r;
     r = dlm_store_session_remove(s, name);
     if (r == DLMGR_ENOTFOUND)
-        return no_session(name, e);
+        return dlm_no_session(name, e);
     if (r == DLMGR_ESTATE)
         return dlm_fail(e, r,
                         "session %.100s still has tasks: `dlmgr remove --session %.100s` first",
@@ -223,11 +213,6 @@ static int holder_of(struct dlm_store *s, const json_t *params, const char **ret
     return r == 0 ? fence(s, *ret_name, incarnation, e) : r;
 }
 
-static int add_event(const struct dlm_event_row *ev, void *context)
-{
-    return append(context, dlm_event_json(ev));
-}
-
 /* The events of the page, and how the session is after it. */
 int dlm_work_deliver(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e)
 {
@@ -247,7 +232,7 @@ int dlm_work_deliver(struct dlm_store *s, const json_t *params, json_t **ret_res
         r = holder_of(s, params, &name, e);
     if (r < 0)
         return r;
-    r = limit ? dlm_store_deliver(s, name, after, to, (int)limit, add_event, events) : 0;
+    r = limit ? dlm_store_deliver(s, name, after, to, (int)limit, dlm_append_event, events) : 0;
     if (r < 0)
         return dlm_work_failed(s, r, e);
     r = look(s, name, ret_result, e);
