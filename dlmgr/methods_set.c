@@ -7,7 +7,7 @@
  * nothing can be set that could not have been added.
  *
  * Credentials belong to an origin. A URL of the same origin keeps them, unless it brings a user of its own; when the origin changes,
- * headers, user and password of the old one are dropped. Mirrors have theirs in their URLs, and a proxy is no origin.
+ * headers, user and password, cookies, netrc and the client certificate of the old one are dropped. Mirrors have theirs in their URLs, and a proxy is no origin.
  *
  * What follows for the state: a failure that the old URL explains (401, 403, 410) is tried again with a new one; a wait
  * that the old URL or directory explains ends; a time to start is obeyed. The part goes along: see methods_part.c.
@@ -144,6 +144,8 @@ static int put_text(json_t *object, const char *name, const char *text)
 /* What of the secret goes with the new URL. */
 static int sift(struct set *x, json_t *object)
 {
+    static const char *const of_origin[] = {"headers", "netrc_file", "cookie_file", "cert",
+                                            "cert_key"};
     struct dlm_url CLEANUP(dlm_url_clear) url = {0};
     int r;
 
@@ -152,8 +154,8 @@ static int sift(struct set *x, json_t *object)
     r = dlm_url_parse(x->c.url, &url, x->e);
     if (r < 0)
         return r;
-    if (strcmp(url.origin, x->row.origin))
-        json_object_del(object, "headers");
+    for (size_t i = 0; strcmp(url.origin, x->row.origin) && i < ARRAY_SIZE(of_origin); i++)
+        json_object_del(object, of_origin[i]);
     json_object_del(object, "user");
     json_object_del(object, "password");
     if (url.user || strcmp(url.origin, x->row.origin))
@@ -216,7 +218,7 @@ static int write_back(struct set *x, const struct dlm_request *request)
         edit.out = request->row.out;
     if (c->dir)
         edit.dir = request->row.dir;
-    if (c->limit_rate >= 0 || c->start_after >= 0)
+    if (c->url || c->limit_rate >= 0 || c->start_after >= 0)
         edit.options = request->row.options ? request->row.options : "{}";
     r = dlm_store_edit(x->s, x->row.id, &edit);
     return r < 0 ? dlm_work_failed(x->s, r, x->e) : 0;

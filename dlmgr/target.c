@@ -181,11 +181,30 @@ static int set_common(CURL *easy, const struct dlm_opts *o, const struct dlm_url
     return set_texts(easy, settings, ARRAY_SIZE(settings), e);
 }
 
+/* The URL that the task's own credentials were given for, or a mirror of the same origin. */
+static bool is_owners(const struct dlm_opts *o, size_t source, const struct dlm_url *given)
+{
+    struct dlm_url CLEANUP(dlm_url_clear) first = {0};
+
+    return source == 0 || (o->n_urls > 0 && dlm_url_parse(o->urls[0], &first, NULL) == 0 &&
+                           dlm_url_same_origin(&first, given));
+}
+
+/* A mirror elsewhere has what stands in its own URL and nothing else. */
+static int set_userinfo(CURL *easy, const struct dlm_url *given, struct dlm_target *t,
+                        dlmgr_error *e)
+{
+    const struct dlm_opts none = {0};
+
+    return set_credentials(easy, &none, given->user, given->password, t, e);
+}
+
 int dlm_target_set(CURL *easy, const struct dlm_opts *o, size_t source, const struct dlm_url *given,
                    const struct dlm_url *at, const char *if_range, struct dlm_target *t,
                    dlmgr_error *e)
 {
-    bool home = dlm_url_same_origin(given, at);
+    bool home = dlm_url_same_origin(given, at), own = home && is_owners(o, source, given),
+         other_user = source > 0 && given->user;
     const char *proxy = dlm_proxy_choose(o, at);
     int r;
 
@@ -195,11 +214,12 @@ int dlm_target_set(CURL *easy, const struct dlm_opts *o, size_t source, const st
     t->tainted = strchr(proxy, '@') != NULL;
     r = set_common(easy, o, at, proxy, e);
     if (r == 0)
-        r = set_headers(easy, o, home && source == 0, if_range, t, e);
-    if (r == 0 && home && source == 0)
-        r = set_credentials(easy, o, o->user, o->password, t, e);
+        r = set_headers(easy, o, own, if_range, t, e);
+    if (r == 0 && own)
+        r = set_credentials(easy, o, other_user ? given->user : o->user,
+                            other_user ? given->password : o->password, t, e);
     else if (r == 0 && home)
-        r = set_credentials(easy, o, given->user, given->password, t, e);
+        r = set_userinfo(easy, given, t, e);
     if (r == 0)
         guard(easy, t);
     return r;

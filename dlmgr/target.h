@@ -4,7 +4,8 @@
  *
  * A credential goes to the origin that it was given for and to nowhere else. `given` is the URL of the task (or of a mirror) that this
  * request stands for, `at` is where it is sent, which differs after a redirect. Headers, user, password, netrc, cookies and the client
- * certificate go along only while the two have one origin.
+ * certificate were given for the origin of the task's own URL: they go along only while `given` and `at` both have that origin. A mirror of another
+ * origin has the user and password of its own URL, while it does not redirect elsewhere.
  *
  * A handle that carried any of them is `tainted`: libcurl keeps cookies and the like over curl_easy_reset(), so such a handle is
  * cleaned up and never given to another request. The connection stays, it belongs to the multi handle.

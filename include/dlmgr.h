@@ -217,7 +217,8 @@ enum dlmgr_on_exists {
 
 /*
  * What to fetch and how. Only `url` and `dir` are needed. All strings stay yours. Everything is stored with the task,
- * so that it means the same after a relaunch; header values, users, passwords and signed URLs stand in secrets.db.
+ * so that it means the same after a relaunch; header values, users, passwords and signed URLs stand in secrets.db. Headers, user, netrc, cookies
+ * and the client certificate go to the origin (scheme, host, port) of `url` and to no other, mirror or redirect.
  */
 typedef struct dlmgr_request {
     size_t size;

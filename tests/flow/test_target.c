@@ -174,7 +174,7 @@ static void test_own_headers_replace_and_remove(void)
 
 /* ---- Credentials stay at home --------------------------------------------------------------------- */
 
-enum { OWN, MIRROR };
+enum { OWN, MIRROR, MIRROR_HOME }; /* whose task has its URL at the other server; at this one */
 
 static const struct row {
     const char *what;
@@ -188,16 +188,24 @@ static const struct row {
     {"netrc", OWN, false, true, "", "1", "Basic bmV0OnJj", "c=home"},
     {"netrc, redirected elsewhere", OWN, true, true, "", NULL, NULL, NULL},
     {"a mirror with a user of its own", MIRROR, false, false, "mir:ror@", NULL,
-     "Basic bWlyOnJvcg==", "c=home"},
+     "Basic bWlyOnJvcg==", NULL},
     {"such a mirror redirects elsewhere", MIRROR, true, false, "mir:ror@", NULL, NULL, NULL},
-    {"a mirror without a user", MIRROR, false, false, "", NULL, NULL, "c=home"},
-    {"a mirror without a user, netrc", MIRROR, false, true, "", NULL, "Basic bmV0OnJj", "c=home"},
+    {"a mirror without a user", MIRROR, false, false, "", NULL, NULL, NULL},
+    {"a mirror without a user, netrc", MIRROR, false, true, "", NULL, NULL, NULL},
+    {"a mirror of the same origin", MIRROR_HOME, false, false, "", "1",
+     "Basic dXNlcjpzZWNyZXQ=", "c=home"},
+    {"one of the same origin with its own user", MIRROR_HOME, false, false, "mir:ror@", "1",
+     "Basic bWlyOnJvcg==", "c=home"},
+    {"one of the same origin, netrc", MIRROR_HOME, false, true, "", "1", "Basic bmV0OnJj", "c=home"},
+    {"one of the same origin redirects elsewhere", MIRROR_HOME, true, false, "", NULL, NULL, NULL},
 };
 
 static void check_row(const struct row *row, const char *cookies, const char *netrc)
 {
-    char *headers[] = {(char[]){"X-Own: 1"}};
-    struct dlm_opts o = {.headers = headers,
+    char *headers[] = {(char[]){"X-Own: 1"}}, first[100], *urls[] = {first, first, first};
+    struct dlm_opts o = {.urls = urls,
+                         .n_urls = 3,
+                         .headers = headers,
                          .n_headers = 1,
                          .user = row->netrc ? NULL : dlm_strdup("user"),
                          .password = row->netrc ? NULL : dlm_strdup("secret"),
@@ -205,6 +213,9 @@ static void check_row(const struct row *row, const char *cookies, const char *ne
                          .netrc_file = row->netrc ? dlm_strdup(netrc) : NULL};
     struct fx *server = row->away ? other : fx;
     char given[200], *at = fx_url(server, "/f/x?size=10");
+
+    snprintf(first, sizeof(first), "http://127.0.0.1:%d/f/first",
+             fx_port(row->source == MIRROR ? other : fx));
 
     snprintf(given, sizeof(given), "http://%s127.0.0.1:%d/f/y", row->userinfo, fx_port(fx));
     CHECK_INT(get(&o, row->source, given, at, NULL).status, 200);

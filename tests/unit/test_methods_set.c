@@ -193,9 +193,10 @@ static void test_set_url_credentials(void)
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        bool given = strstr(rows[i].had, "'url'") != NULL;
+        bool given = strstr(rows[i].had, "'url'") != NULL, away;
         CLEANUP_FREE char *task =
-            method_text("{'tasks':[{'dir':'/','mirrors':['http://m:n@o/f']%s,%s}]}",
+            method_text("{'tasks':[{'dir':'/','mirrors':['http://m:n@o/f'],'cacert':'/a',"
+                        "'netrc_file':'/n','cookie_file':'/c','cert':'/t','cert_key':'/k'%s,%s}]}",
                         given ? "" : ",'url':'http://h/f'", rows[i].had);
         CLEANUP_FREE char *params = method_text("{'id':%zu,'url':'%s'}", i + 1, rows[i].url);
         struct dlm_opts opts;
@@ -210,6 +211,13 @@ static void test_set_url_credentials(void)
         CHECK_STR(opts.user, rows[i].user);
         CHECK_STR(opts.password, rows[i].password);
         CHECK_INT(opts.n_headers, rows[i].headers);
+        away = !strstr(rows[i].url, "@h/") && strcmp(rows[i].url, "http://h/g") &&
+               strcmp(rows[i].url, "http://h:80/g");
+        CHECK_STR(opts.netrc_file, away ? NULL : "/n");
+        CHECK_STR(opts.cookie_file, away ? NULL : "/c");
+        CHECK_STR(opts.cert, away ? NULL : "/t");
+        CHECK_STR(opts.cert_key, away ? NULL : "/k");
+        CHECK_STR(opts.cacert, "/a");
         dlm_opts_clear(&opts);
     }
     CU_ASSERT(!journal_file_has("journal.db-wal", "v:q"));
