@@ -215,9 +215,19 @@ static void on_retry_after(struct dlm_answer *a, struct dlm_text value, bool aga
 
 static void on_location(struct dlm_answer *a, struct dlm_text value, bool again)
 {
-    (void)again;
-    if (a->location || value.len > DLM_LOCATION_MAX || has_control(value))
+    if (again && a->location && value.len == strlen(a->location) &&
+        !memcmp(value.at, a->location, value.len))
         return;
+    if (again)
+        a->bad_location = "two targets that differ";
+    else if (value.len > DLM_LOCATION_MAX)
+        a->bad_location = "a target of more than 8192 bytes";
+    else if (has_control(value))
+        a->bad_location = "a target with control characters";
+    if (a->bad_location) {
+        free(TAKE_PTR(a->location));
+        return;
+    }
     a->location = dlm_strndup(value.at, value.len);
     a->no_memory = !a->location;
 }

@@ -58,7 +58,8 @@ struct dlm_answer {
     int64_t retry_after_s;                  /* -1: not said as seconds */
     int64_t retry_after_at;                 /* seconds since 1970; INT64_MIN: not said as a date */
 
-    char *location;               /* as on the wire; NULL none or over DLM_LOCATION_MAX */
+    char *location;           /* as on the wire; NULL: none, or one that cannot be used */
+    const char *bad_location; /* what is wrong with it; static; NULL: nothing */
     char filename[DLM_NAME_SIZE]; /* safe; "": the server names none */
     char digest[DLM_DIGEST_SIZE]; /* of the whole file, "sha-256=HEX" or "sha-512=HEX"; "" none (RFC 9530) */
 };

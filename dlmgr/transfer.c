@@ -331,6 +331,8 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     t->n_held = 0;
     free(TAKE_PTR(t->held));
     t->trouble[0] = '\0';
+    if (t->n_asked <= DLM_REDIRECTS_MAX)
+        t->asked_urls[t->n_asked++] = dlm_url_hash(&t->at);
     t->fetching.easy = easy = dlm_fetch_easy(t->env->fetch);
     if (!easy || set_range(t) < 0)
         return dlm_fail(e, DLMGR_ENOMEM, "no memory for a request");
@@ -495,18 +497,33 @@ static void ask_again(struct dlm_transfer *t)
         fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_NONE, e.text);
 }
 
+/* Nothing of a request depends on the answers before it, so the same URL is the same request. */
+static bool was_asked(const struct dlm_transfer *t, const struct dlm_url *url)
+{
+    uint64_t hash = dlm_url_hash(url);
+
+    for (int i = 0; i < t->n_asked; i++)
+        if (t->asked_urls[i] == hash)
+            return true;
+    return false;
+}
+
 static void follow(struct dlm_transfer *t)
 {
-    struct dlm_url next = {0};
+    struct dlm_url CLEANUP(dlm_url_clear) next = {0};
     dlmgr_error e = {0};
 
     if (t->hops++ >= DLM_REDIRECTS_MAX)
         return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS, DLMGR_STAGE_RECEIVE,
-                    "more than 10 redirects: the server sends us in circles");
+                    "more than 10 redirects");
     if (dlm_url_redirect(&t->at, t->answer.location, &next, &e) < 0)
         return fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE, e.text);
+    if (was_asked(t, &next))
+        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS, DLMGR_STAGE_RECEIVE,
+                    "a redirect loop: it leads to a URL that was asked before");
     dlm_url_clear(&t->at);
     t->at = next;
+    next = (struct dlm_url){0};
     ask_again(t);
 }
 
@@ -518,7 +535,7 @@ static void reask(struct dlm_transfer *t)
         return fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_NONE, "out of memory");
     dlm_url_clear(&t->at);
     t->at = at;
-    t->hops = 0;
+    t->hops = t->n_asked = 0;
     t->reasked = true;
     ask_again(t);
 }

@@ -75,8 +75,9 @@ struct dlm_transfer {
     /* Where it is. */
     struct dlm_url given, at;
     struct dlm_target target;
-    int hops;
-    bool reasked; /* the given URL was asked once more already */
+    int hops, n_asked;
+    uint64_t asked_urls[DLM_REDIRECTS_MAX + 1]; /* since the given one */
+    bool reasked;                               /* the given URL was asked once more already */
     struct dlm_answer answer;
     char trouble[CURL_ERROR_SIZE];
     bool judged, going, over, cut, oversize;

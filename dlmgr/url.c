@@ -228,6 +228,16 @@ void dlm_url_clear(struct dlm_url *u)
     *u = (struct dlm_url){0};
 }
 
+/* FNV-1a. */
+uint64_t dlm_url_hash(const struct dlm_url *u)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+    for (const char *p = u->wire; *p; p++)
+        hash = (hash ^ (unsigned char)*p) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 bool dlm_url_same_origin(const struct dlm_url *a, const struct dlm_url *b)
 {
     return strcmp(a->origin, b->origin) == 0;

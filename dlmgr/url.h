@@ -45,6 +45,9 @@ int dlm_url_copy(const struct dlm_url *from, struct dlm_url *ret);
 /* Free what it holds and empty it; an empty one is fine, so this also serves CLEANUP(). */
 void dlm_url_clear(struct dlm_url *u);
 
+/* Of what goes on the wire; not against those who look for collisions. */
+uint64_t dlm_url_hash(const struct dlm_url *u);
+
 bool dlm_url_same_origin(const struct dlm_url *a, const struct dlm_url *b);
 
 /*

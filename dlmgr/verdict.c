@@ -307,6 +307,12 @@ static void judge_beyond(const struct question *q, struct dlm_verdict *v)
 
 static void judge_redirect(const struct question *q, struct dlm_verdict *v)
 {
+    char says[100];
+
+    if (q->answer->bad_location) {
+        snprintf(says, sizeof(says), "a redirect to %s", q->answer->bad_location);
+        return refuse(q, v, says);
+    }
     if (!q->answer->location || !q->answer->location[0])
         return refuse(q, v, "a redirect that does not say where to");
     v->action = DLM_REDIRECT;

@@ -32,6 +32,19 @@ static int64_t now_ms(void)
 
 enum { ANY_NUMBER = -1 };
 
+/* Ten redirects to URLs that differ. */
+#define HOPS                                                                                       \
+    "location=/row%3F_=1 ; "                                                                       \
+    "location=/row%3F_=2 ; "                                                                       \
+    "location=/row%3F_=3 ; "                                                                       \
+    "location=/row%3F_=4 ; "                                                                       \
+    "location=/row%3F_=5 ; "                                                                       \
+    "location=/row%3F_=6 ; "                                                                       \
+    "location=/row%3F_=7 ; "                                                                       \
+    "location=/row%3F_=8 ; "                                                                       \
+    "location=/row%3F_=9 ; "                                                                       \
+    "location=/row%3F_=10 ; "
+
 static void three_tries(dlmgr_request *r)
 {
     r->max_tries = 3;
@@ -100,14 +113,19 @@ static const struct row {
      three_tries, DLMGR_DONE, 0, 0, 2, "", false},
     {"a redirect without a target", "status=302", NULL, DLMGR_FAILED, 22, DLMGR_CLASS_PERMANENT, 1,
      "302", false},
-    {"a redirect to itself", "location=/row", NULL, DLMGR_FAILED, 23, DLMGR_CLASS_PERMANENT, 11,
-     "redirects", false},
+    {"a redirect to itself", "location=/row", NULL, DLMGR_FAILED, 23, DLMGR_CLASS_PERMANENT, 1,
+     "a redirect loop", false},
+    {"a redirect to its own fragment", "location=#top", NULL, DLMGR_FAILED, 23,
+     DLMGR_CLASS_PERMANENT, 1, "a redirect loop", false},
+    {"two that lead to each other", "location=/row%3F_=1 ; location=/row%3F_=2 ; location=/row%3F_=1",
+     NULL, DLMGR_FAILED, 23, DLMGR_CLASS_PERMANENT, 3, "a redirect loop", false},
+    {"eleven redirects", HOPS "location=/row%3F_=11", NULL, DLMGR_FAILED, 23, DLMGR_CLASS_PERMANENT,
+     11, "more than 10 redirects", false},
     {"a redirect to a file of this machine", "location=file:///etc/passwd", NULL, DLMGR_FAILED, 22,
      DLMGR_CLASS_POLICY, 1, "", false},
     {"a redirect to another protocol", "location=ftp://127.0.0.1/x", NULL, DLMGR_FAILED, 22,
      DLMGR_CLASS_POLICY, 1, "", false},
-    {"ten redirects", "location=/row times=10 ; size=5000 seed=1", NULL, DLMGR_DONE, 0, 0, 11, "",
-     false},
+    {"ten redirects", HOPS "size=5000 seed=1", NULL, DLMGR_DONE, 0, 0, 11, "", false},
     {"a length is there", "size=5000 seed=1", with_length, DLMGR_DONE, 0, 0, 1, "", false},
     {"a length is asked for, chunked", "size=5000 chunked", with_length, DLMGR_FAILED, 22,
      DLMGR_CLASS_POLICY, 1, "--require-length", false},

@@ -471,16 +471,18 @@ static void test_headers_retry_after(void)
 static void test_headers_location(void)
 {
     static const struct {
-        const char *fields, *want;
+        const char *fields, *want, *bad;
     } rows[] = {
-        {"Location: /a/../b c?d#e", "/a/../b c?d#e"},
-        {"Location:", ""},
-        {"Location:   http://h/  ", "http://h/"},
-        {"Location: /a\nLocation: /b", "/a"},
-        {"Location: /a\x01", NULL},
-        {"Location: /a\x7f", NULL},
-        {"Location: /a\tb", "/a\tb"},
-        {"Content-Location: /a", NULL},
+        {"Location: /a/../b c?d#e", "/a/../b c?d#e", NULL},
+        {"Location:", "", NULL},
+        {"Location:   http://h/  ", "http://h/", NULL},
+        {"Location: /a\nLocation: /a", "/a", NULL},
+        {"Location: /a\nLocation: /b", NULL, "two targets that differ"},
+        {"Location: /a\nLocation: /b\nLocation: /a", NULL, "two targets that differ"},
+        {"Location: /a\x01", NULL, "a target with control characters"},
+        {"Location: /a\x7f", NULL, "a target with control characters"},
+        {"Location: /a\tb", "/a\tb", NULL},
+        {"Content-Location: /a", NULL, NULL},
     };
     CLEANUP(dlm_answer_clear) struct dlm_answer a = {0};
     static char line[DLM_LOCATION_MAX + 16];
@@ -489,12 +491,15 @@ static void test_headers_location(void)
         test_about("%s", rows[i].fields);
         answer(&a, rows[i].fields);
         CHECK_STR(a.location, rows[i].want);
+        CHECK_STR(a.bad_location, rows[i].bad);
     }
     memset(line, 'x', sizeof(line));
     memcpy(line, "Location: ", 10);
     answer(&a, "X: y");
     CHECK_INT(feed_line(&a, line, 10 + DLM_LOCATION_MAX + 1), 0);
     CHECK_STR(a.location, NULL);
+    CHECK_STR(a.bad_location, "a target of more than 8192 bytes");
+    answer(&a, "X: y");
     CHECK_INT(feed_line(&a, line, 10 + DLM_LOCATION_MAX), 0);
     CHECK_INT(a.location ? strlen(a.location) : 0, DLM_LOCATION_MAX);
     answer(&a, "X: y");

@@ -219,6 +219,8 @@ static const struct row status_rows[] = {
     MOVED(300), MOVED(301), MOVED(302), MOVED(303), MOVED(307), MOVED(308),
     REFUSED(301, "301 Moved Permanently: a redirect that does not say where to"),
     {"302, empty", PLAIN, NOTHING, STATUS(302) "Location:\n", BAD, "does not say where to", {0, false}},
+    {"302, two that differ", PLAIN, NOTHING, STATUS(302) "Location: /x\nLocation: /y\n", BAD,
+     "302 Found: a redirect to two targets that differ", {0, false}},
     REFUSED(304, "304 Not Modified: "),
     {"305", PLAIN, NOTHING, STATUS(305) "Location: /x\n", BAD, "305: not a redirect", {0, false}},
     REFUSED(400, "400 Bad Request: "),
