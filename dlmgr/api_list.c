@@ -15,6 +15,37 @@ const char *dlm_api_text(const json_t *object, const char *name)
     return json_is_object(value) ? dlm_json_string(value, "base64") : json_string_value(value);
 }
 
+/*
+ * The owner ends a page early when it has many bytes, and says that there is more; who asks the library gets the page that he asked for all
+ * the same. Steals params, which have a `limit`. order: the member of an item that `after` counts.
+ */
+static int ask_page(dlmgr *handle, const char *method, json_t *params, const char *items,
+                    const char *order, json_t **ret, dlmgr_error *e)
+{
+    int64_t limit = dlm_json_int(params, "limit", 1000);
+    CLEANUP_JSON json_t *next = params, *page = NULL;
+    int r = dlm_api_ask(handle, method, json_deep_copy(next), &page, e);
+
+    while (r == 0 && dlm_json_true(page, "more")) {
+        CLEANUP_JSON json_t *rest = NULL;
+        json_t *all = json_object_get(page, items);
+        size_t n = json_array_size(all);
+
+        if (n == 0 || (int64_t)n >= limit)
+            break;
+        if (json_object_set(next, "after", json_object_get(json_array_get(all, n - 1), order)) ||
+            json_object_set_new(next, "limit", json_integer(limit - (int64_t)n)))
+            return dlm_no_memory(e);
+        r = dlm_api_ask(handle, method, json_deep_copy(next), &rest, e);
+        if (r == 0 && (json_array_extend(all, json_object_get(rest, items)) ||
+                       json_object_set(page, "more", json_object_get(rest, "more"))))
+            return dlm_no_memory(e);
+    }
+    if (r == 0)
+        *ret = TAKE_PTR(page);
+    return r;
+}
+
 /* ---- Tasks ------------------------------------------------------------------------------------------------- */
 
 struct dlmgr_list {
@@ -123,7 +154,7 @@ int dlmgr_query(dlmgr *handle, const dlmgr_selector *selector, dlmgr_list **ret_
     int r = dlm_api_selector(selector, true, &params, error);
 
     if (r == 0)
-        r = dlm_api_ask(handle, "list", params, &result, error);
+        r = ask_page(handle, "list", params, "tasks", "id", &result, error);
     if (r < 0)
         return r;
     tasks = json_object_get(result, "tasks");
@@ -298,10 +329,10 @@ int dlmgr_events(dlmgr *handle, const char *session, int64_t after, int limit,
     int r = dlm_api_session(session, &session, error);
 
     if (r == 0)
-        r = dlm_api_ask(handle, "events",
-                        json_pack("{s:s, s:I, s:i}", "session", session, "after", (json_int_t)after,
-                                  "limit", limit ? limit : 1000),
-                        &result, error);
+        r = ask_page(handle, "events",
+                     json_pack("{s:s, s:I, s:i}", "session", session, "after", (json_int_t)after,
+                               "limit", limit ? limit : 1000),
+                     "events", "seq", &result, error);
     return r < 0 ? r : dlm_api_events(result, false, NULL, ret_list, error);
 }
 

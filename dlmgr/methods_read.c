@@ -8,14 +8,37 @@
 #include "dlmgr/method.h"
 #include "dlmgr/plan.h"
 
+/* A page ends at its limit of tasks or, so that nobody can make the owner build a hundred megabytes, soon after so many bytes. */
+#define PAGE_BYTES ((size_t)MIB(1))
+
 struct rows {
     json_t *array;
-    const struct dlm_selection *sel;
+    size_t bytes;
+    bool cut;
 };
 
+static size_t text_size(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+/* About what it takes; binary user_data stands there in base64. */
+static size_t row_size(const struct dlm_row *row)
+{
+    return 512 + row->user_data_len / 3 * 4 + text_size(row->error) + text_size(row->url) +
+           text_size(row->dir) + text_size(row->metrics);
+}
+
+/* 1: the page was full before it. */
 static int add_row(const struct dlm_row *row, void *context)
 {
-    return dlm_append(((struct rows *)context)->array, dlm_task_json(row));
+    struct rows *rows = context;
+
+    rows->cut = rows->bytes >= PAGE_BYTES;
+    if (rows->cut)
+        return 1;
+    rows->bytes += row_size(row);
+    return dlm_append(rows->array, dlm_task_json(row));
 }
 
 static bool row_matches(const struct dlm_row *row, const struct dlm_selection *sel)
@@ -25,7 +48,7 @@ static bool row_matches(const struct dlm_row *row, const struct dlm_selection *s
 }
 
 /* Every id is looked up, so that an unknown one is found wherever the page ends. */
-static int list_ids(struct dlm_store *s, const struct dlm_selection *sel, json_t *array,
+static int list_ids(struct dlm_store *s, const struct dlm_selection *sel, struct rows *rows,
                     dlmgr_error *e)
 {
     int r = 0;
@@ -34,23 +57,23 @@ static int list_ids(struct dlm_store *s, const struct dlm_selection *sel, json_t
         struct dlm_row row = {0};
 
         r = dlm_task_get(s, sel->ids[i], &row, e);
-        if (r == 0 && sel->ids[i] > sel->after && (int64_t)json_array_size(array) < sel->limit &&
-            row_matches(&row, sel) && dlm_append(array, dlm_task_json(&row)))
+        if (r == 0 && !rows->cut && sel->ids[i] > sel->after &&
+            (int64_t)json_array_size(rows->array) < sel->limit && row_matches(&row, sel) &&
+            add_row(&row, rows) < 0)
             r = dlm_no_memory(e);
         dlm_row_clear(&row);
     }
     return r;
 }
 
-static int list_page(struct dlm_store *s, const struct dlm_selection *sel, json_t *array,
+static int list_page(struct dlm_store *s, const struct dlm_selection *sel, struct rows *rows,
                      dlmgr_error *e)
 {
     struct dlm_filter filter = {.states = sel->states,
                                 .session = sel->session,
                                 .after = sel->after,
                                 .limit = (int)sel->limit};
-    struct rows rows = {array, sel};
-    int r = dlm_store_list(s, &filter, add_row, &rows);
+    int r = dlm_store_list(s, &filter, add_row, rows);
 
     return r < 0 ? dlm_work_failed(s, r, e) : 0;
 }
@@ -59,17 +82,18 @@ int dlm_work_list(struct dlm_store *s, const json_t *params, json_t **ret_result
 {
     static const char *const known[] = {DLM_SELECTOR_MEMBERS, NULL};
     CLEANUP_JSON json_t *tasks = json_array();
+    struct rows rows = {.array = tasks};
     struct dlm_selection sel = {0};
     int r = dlm_params_check(params, known, e);
 
     if (r == 0)
         r = dlm_selection_read(params, &sel, e);
     if (r == 0)
-        r = sel.ids ? list_ids(s, &sel, tasks, e) : list_page(s, &sel, tasks, e);
+        r = sel.ids ? list_ids(s, &sel, &rows, e) : list_page(s, &sel, &rows, e);
     dlm_selection_clear(&sel);
     if (r < 0)
         return r;
-    *ret_result = json_pack("{s:O}", "tasks", tasks);
+    *ret_result = json_pack("{s:O, s:b}", "tasks", tasks, "more", (int)rows.cut);
     return *ret_result ? 0 : dlm_no_memory(e);
 }
 
@@ -212,10 +236,22 @@ int dlm_work_show(struct dlm_store *s, const json_t *params, json_t **ret_result
 
 /* ---- events, count ------------------------------------------------------------------------------------ */
 
+static int add_event(const struct dlm_event_row *ev, void *context)
+{
+    struct rows *rows = context;
+
+    rows->cut = rows->bytes >= PAGE_BYTES;
+    if (rows->cut)
+        return 1;
+    rows->bytes += 256 + strlen(ev->body);
+    return dlm_append_event(ev, rows->array);
+}
+
 int dlm_work_events(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e)
 {
     static const char *const known[] = {"session", "after", "limit", NULL};
     CLEANUP_JSON json_t *events = json_array();
+    struct rows rows = {.array = events};
     int64_t after = -1, limit = DLM_PAGE, last = 0, acked = 0;
     const char *session = NULL;
     int r = dlm_params_check(params, known, e);
@@ -233,12 +269,11 @@ int dlm_work_events(struct dlm_store *s, const json_t *params, json_t **ret_resu
     if (r == DLMGR_ENOTFOUND)
         return dlm_no_session(session, e);
     if (r == 0 && limit)
-        r = dlm_store_events(s, session, after < 0 ? acked : after, (int)limit, dlm_append_event,
-                             events);
+        r = dlm_store_events(s, session, after < 0 ? acked : after, (int)limit, add_event, &rows);
     if (r < 0)
         return dlm_work_failed(s, r, e);
-    *ret_result = json_pack("{s:O, s:I, s:I}", "events", events, "acked", (json_int_t)acked, "last",
-                            (json_int_t)last);
+    *ret_result = json_pack("{s:O, s:b, s:I, s:I}", "events", events, "more", (int)rows.cut,
+                            "acked", (json_int_t)acked, "last", (json_int_t)last);
     return *ret_result ? 0 : dlm_no_memory(e);
 }
 

@@ -548,6 +548,37 @@ static void test_api_acting_on_all_takes_every_page(void)
     dlmgr_close(h);
 }
 
+/* The owner may answer in shorter pages; whoever asks the library gets the page that he asked for. */
+static void test_api_a_long_page_is_whole(void)
+{
+    enum { N = 40, DATA = 65536 };
+    dlmgr *h = open_mode(DLMGR_EITHER);
+    dlmgr_request r[N];
+    dlmgr_selector some = DLMGR_INIT(dlmgr_selector);
+    dlmgr_list *list = NULL;
+    char *data = calloc(1, DATA);
+
+    for (int i = 0; i < N; i++) {
+        r[i] = request("http://a.test/1");
+        r[i].user_data = data;
+        r[i].user_data_len = DATA;
+    }
+    CHECK_INT(dlmgr_add(h, r, N, NULL, NULL, NULL), 0);
+    CHECK_INT(dlmgr_query(h, NULL, &list, NULL), 0);
+    CHECK_INT(dlmgr_list_count(list), N);
+    for (int i = 0; i < N; i++)
+        CHECK_INT(dlmgr_list_at(list, (size_t)i)->id, i + 1);
+    dlmgr_list_free(list);
+    some.limit = 35;
+    some.after = 2;
+    CHECK_INT(dlmgr_query(h, &some, &list, NULL), 0);
+    CHECK_INT(dlmgr_list_count(list), 35);
+    CHECK_INT(dlmgr_list_at(list, 34)->id, 37);
+    dlmgr_list_free(list);
+    free(data);
+    dlmgr_close(h);
+}
+
 static void test_api_add_has_limits(void)
 {
     enum { N = 10001 };
@@ -845,6 +876,7 @@ static const struct test tests[] = {
     TEST(test_api_a_failed_task_says_why),
     TEST(test_api_actions_by_id_are_all_or_none),
     TEST(test_api_acting_on_all_takes_every_page),
+    TEST(test_api_a_long_page_is_whole),
     TEST(test_api_add_has_limits),
     TEST(test_api_set_changes_one_task),
     TEST(test_api_events_are_read_and_acknowledged),

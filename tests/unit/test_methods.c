@@ -137,6 +137,46 @@ static void test_methods_select(void)
     journal_close(s);
 }
 
+/* A page ends early when it has many bytes, and says so; asked for what follows, all come, each once. */
+static void test_methods_pages_are_bounded_by_bytes(void)
+{
+    enum { N = 60, EACH = 64 << 10 };
+    struct dlm_store *s = journal_open(DLM_STORE_WRITE);
+    CLEANUP_BUF struct dlm_buf ids = {0};
+    char data[EACH + 1];
+
+    memset(data, 'd', EACH);
+    data[EACH] = '\0';
+    for (int i = 1; i <= N; i++) {
+        CLEANUP_FREE char *add =
+            method_text("{'tasks':[{'url':'http://h/%d','dir':'/','user_data':'%s'}]}", i, data);
+
+        method_ok(s, "add", add);
+        dlm_buf_printf(&ids, "%s%d", i > 1 ? "," : "", i);
+    }
+    for (int by_id = 0; by_id < 2; by_id++) {
+        int64_t seen = 0;
+        bool more = true;
+
+        for (int pages = 0; more && pages < N; pages++) {
+            CLEANUP_FREE char *which = by_id ? method_text("'ids':[%s],", ids.data) : NULL;
+            CLEANUP_FREE char *params = method_text("{%s'after':%d}", which ? which : "", (int)seen);
+            CLEANUP_JSON json_t *result = method_result(s, "list", params);
+            CLEANUP_FREE char *text = json_dumps(result, JSON_COMPACT);
+            const json_t *task;
+            size_t i;
+
+            CU_ASSERT(strlen(text) < 2 << 20);
+            json_array_foreach (json_object_get(result, "tasks"), i, task)
+                CHECK_INT(dlm_json_int(task, "id", 0), ++seen);
+            more = dlm_json_true(result, "more");
+        }
+        CHECK_INT(seen, N);
+    }
+    CHECK_INT(method_int(s, "list", "{'limit':2}", "tasks#"), 2);
+    journal_close(s);
+}
+
 /* The same selector asked about a task in memory. */
 static void test_methods_matches(void)
 {
@@ -479,11 +519,14 @@ static void test_methods_halt(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_methods_refuse),      TEST(test_methods_limits),       TEST(test_methods_select),
-    TEST(test_methods_matches),     TEST(test_methods_act_by_state), TEST(test_methods_act_whole),
-    TEST(test_methods_act_details), TEST(test_methods_act_pages),    TEST(test_methods_parts),
-    TEST(test_methods_add_key),     TEST(test_methods_error_index),  TEST(test_methods_find),
-    TEST(test_methods_show),        TEST(test_methods_events),       TEST(test_methods_halt),
+    TEST(test_methods_refuse),    TEST(test_methods_limits),
+    TEST(test_methods_select),    TEST(test_methods_pages_are_bounded_by_bytes),
+    TEST(test_methods_matches),   TEST(test_methods_act_by_state),
+    TEST(test_methods_act_whole), TEST(test_methods_act_details),
+    TEST(test_methods_act_pages), TEST(test_methods_parts),
+    TEST(test_methods_add_key),   TEST(test_methods_error_index),
+    TEST(test_methods_find),      TEST(test_methods_show),
+    TEST(test_methods_events),    TEST(test_methods_halt),
 };
 
 TEST_MAIN("methods", tests)
