@@ -3,6 +3,7 @@
  * exec.c - a command for one event: the event as JSON on its stdin, the rest of what it must know in its environment.
  */
 #include "cli/cli.h"
+#include "daemon/daemon.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,6 +48,8 @@ static void command_child(const char *command, const dlmgr_event *event, int inp
     snprintf(seq, sizeof(seq), "%lld", (long long)event->seq);
     if (dup2(input, STDIN_FILENO) < 0)
         _exit(127);
+    /* Ours are close-on-exec, but what libcurl opens for itself, and what our starter left open, need not be. */
+    daemon_close_from(STDERR_FILENO + 1);
     for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++)
         if (setenv(told[i].name, told[i].value, 1) < 0)
             _exit(127);
