@@ -82,6 +82,9 @@ static void say_done(struct cli *cli, const struct get *get, const dlmgr_task *t
     if (task->renamed)
         cli_note(cli, "%s: the name %s was taken", task->path,
                  cli_text_name(task->out ? task->out : task->url, wanted, sizeof(wanted)));
+    if (task->unverified_length)
+        cli_note(cli, "%s: unverified length: the server did not say how long it is",
+                 task->path ? task->path : task->url);
     if (get->to_stdout)
         return;
     if (cli->args.json)

@@ -26,12 +26,12 @@ static void row(struct cli *cli, const dlmgr_task *task)
     else if (task->wait_reason)
         snprintf(rate, sizeof(rate), "%.20s", task->wait_reason);
     snprintf(state, sizeof(state), "%-10s", dlmgr_state_name(task->state));
-    snprintf(line, sizeof(line), "%6lld  %s%s%s %3d%% %7s/%-7s %10s  %s%s%s", (long long)task->id,
+    snprintf(line, sizeof(line), "%6lld  %s%s%s %3d%% %7s/%-7s %10s  %s%s%s%s", (long long)task->id,
              cli_color(task->state), state, cli_color_end(),
              task->state == DLMGR_DONE ? 100 : percent, cli_text_bytes(task->bytes_done, done),
              cli_text_bytes(task->bytes_total, total), rate,
              cli_text_safe(task->path ? task->path : task->url, name, sizeof(name)),
-             task->error_text ? ": " : "",
+             task->unverified_length ? " (unverified length)" : "", task->error_text ? ": " : "",
              cli_text_safe(task->error_text ? task->error_text : "", why, sizeof(why)));
     cli_print_raw(cli, line);
 }

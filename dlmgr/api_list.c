@@ -134,6 +134,8 @@ static int task_read(const json_t *j, dlmgr_task *t)
         .wait_reason = dlm_api_text(wait, "reason"),
         .wait_until = dlm_time_parse(dlm_json_string(wait, "until")),
         .digest = dlm_api_text(j, "digest"),
+        .server_digest = dlm_api_text(j, "server_digest"),
+        .unverified_length = dlm_json_true(j, "unverified_length"),
     };
     t->more = j;
     if (task_error(json_object_get(j, "error"), t) < 0)
@@ -256,6 +258,7 @@ static int event_read(json_t *j, dlmgr_session *holder, dlmgr_event *ev)
         .deliveries = dlm_json_int(j, "deliveries", 0),
         .key = dlm_api_text(j, "key"),
         .bytes_total = dlm_json_int(j, "bytes_total", -1),
+        .unverified_length = dlm_json_true(j, "unverified_length"),
         .error_code = f.code,
         .error_class = f.class_,
         .error_stage = f.stage,

@@ -34,6 +34,7 @@ struct dlm_finish {
         ident; /* of the file that will have the name: sync() and choose() fill it in, look() compares with it */
     const char *name;   /* borrowed; the component that the file should have */
     const char *digest; /* borrowed; "sha-256=hex" that must agree, or NULL */
+    bool offered;       /* the server said it, not who asked for the file */
     int on_exists, mask;
     const atomic_bool *stop; /* true: verify() gives up, TROUBLE; NULL: never */
     int n;     /* choose() begins with this numbered name, and leaves the number that it chose */

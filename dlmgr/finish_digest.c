@@ -121,7 +121,8 @@ int dlm_finish_verify(struct dlm_finish *f, int64_t total)
         return dlm_finish_trouble(f, r, "check", f->part);
     if (r == 1)
         return DLM_FINISH_OK;
-    dlm_fail(&f->error, DLMGR_EIO,
-             "expected %.150s, found %s: the file or --checksum is another one", f->digest, found);
+    dlm_fail(&f->error, DLMGR_EIO, "expected %.150s, found %s: %s", f->digest, found,
+             f->offered ? "the server sent other bytes than its Repr-Digest says; retry"
+                        : "the file or --checksum is another one");
     return mismatch(f);
 }

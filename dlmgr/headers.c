@@ -134,6 +134,13 @@ bool dlm_validator_same(const char *a, const char *b)
     return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
+bool dlm_digest_differs(const char *a, const char *b)
+{
+    size_t name = a ? strcspn(a, "=") + 1 : 0;
+
+    return a && b && strncmp(a, b, name) == 0 && strcmp(a, b) != 0;
+}
+
 /* ---- The caller's own fields ---------------------------------------------------------------- */
 
 /* Said by us alone: they decide which bytes come and how they are framed. */

@@ -88,6 +88,9 @@ bool dlm_validator_is_strong(const char *validator);
 /* Same text, or none both; "appeared", "vanished" and "became weak" are differences. */
 bool dlm_validator_same(const char *a, const char *b);
 
+/* Do two digests ("sha-256=HEX") prove that these are two files? False when one is none, or by another algorithm. */
+bool dlm_digest_differs(const char *a, const char *b);
+
 /* Seconds since 1970 of an HTTP date in any of the three forms of RFC 9110 5.6.7; false: not a date. */
 bool dlm_http_date(const char *text, size_t len, int64_t now_ms, int64_t *ret_seconds);
 

@@ -73,7 +73,7 @@ struct dlm_leave {
 struct dlm_beginning {
     bool bump;
     char reason[256];
-    char validator[DLM_VALIDATOR_SIZE];
+    char validator[DLM_VALIDATOR_SIZE], offered[DLM_DIGEST_SIZE];
     int64_t total;
     char name[DLM_NAME_SIZE], part[DLM_NAME_SIZE];
     char *url;

@@ -21,7 +21,8 @@ static int begin_work(struct dlm_store *s, struct dlm_op *op)
                             .total = b->total,
                             .name = b->name,
                             .part = b->part,
-                            .url = b->url};
+                            .url = b->url,
+                            .offered = b->offered[0] ? b->offered : NULL};
 
     return dlm_store_begin_generation(s, &row, &t->begin.generation);
 }
@@ -76,16 +77,20 @@ static bool adopt_row(struct dlm_task *t)
     struct dlm_row *row = &t->row;
 
     free(row->validator);
+    free(row->offered);
     free(row->name);
     free(row->part);
     row->validator = b->validator[0] ? dlm_strdup(b->validator) : NULL;
+    row->offered = b->offered[0] ? dlm_strdup(b->offered) : NULL;
+    row->unverified = 0;
     row->name = dlm_strdup(b->name);
     row->part = dlm_strdup(b->part);
     row->total = b->total;
     row->generation = b->generation;
     t->recorded = true;
     t->n_hints = 0;
-    return row->name && row->part && (row->validator || !b->validator[0]);
+    return row->name && row->part && (row->validator || !b->validator[0]) &&
+           (row->offered || !b->offered[0]);
 }
 
 static void on_begun(struct dlm_op *op)
@@ -134,6 +139,7 @@ static void describe(struct dlm_task *t, struct dlm_transfer *by)
     if (b->bump)
         snprintf(b->reason, sizeof(b->reason), "%s", by->verdict.text);
     dlm_answer_validator(&by->answer, b->validator);
+    memcpy(b->offered, by->answer.digest, sizeof(b->offered));
     choose_name(t, by, b->name);
     dlm_name_part(b->name, t->row.id, t->set->tag, b->part);
     if (by->hops > 0)

@@ -28,6 +28,7 @@ static void on_have(struct dlm_transfer *tr, struct dlm_have *ret)
                              .total = t->row.total,
                              .bytes = t->sink ? t->sink->bytes : 0,
                              .validator = t->row.validator,
+                             .offered = t->row.offered,
                              .digest_given = t->row.digest != NULL,
                              .other_source = t->opts.n_urls > 1 &&
                                              t->recorded_source != (int)tr->source};
@@ -130,12 +131,24 @@ static void all_here(struct dlm_task *t, int64_t total)
     dlm_task_finish(t);
 }
 
+/* A digest that came only now, with a part of the same version: of the whole all the same. */
+static bool adopt_digest(struct dlm_task *t, const struct dlm_transfer *tr)
+{
+    if (!t->row.offered && tr->answer.digest[0])
+        t->row.offered = dlm_strdup(tr->answer.digest);
+    return t->row.offered || !tr->answer.digest[0];
+}
+
 static void came(struct dlm_task *t, struct dlm_transfer *tr)
 {
     bool to_the_end = tr->stop < 0 && t->sink->total < 0;
 
-    if (to_the_end)
+    if (!adopt_digest(t, tr))
+        return dlm_task_stumble(t, "out of memory");
+    if (to_the_end) {
+        t->row.unverified = tr->verdict.unverified && !t->row.offered;
         return all_here(t, tr->segment.pos);
+    }
     dlm_task_fetch(t);
 }
 

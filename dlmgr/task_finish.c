@@ -36,7 +36,8 @@ static void prepare(struct dlm_task *t)
     t->finish.part = t->row.part;
     t->finish.fd = fd;
     t->finish.name = wanted_name(t);
-    t->finish.digest = t->row.digest;
+    t->finish.digest = t->row.digest ? t->row.digest : t->row.offered;
+    t->finish.offered = !t->row.digest;
     t->finish.on_exists = t->row.on_exists;
     t->finish.mask = t->row.mask;
     t->finish.stop = &t->give_up;
@@ -182,7 +183,8 @@ static int commit_work(struct dlm_store *s, struct dlm_op *op)
                          .ident = &t->finish.ident,
                          .bytes = -1,
                          .total = t->finish.ident.size,
-                         .attempts = t->attempts};
+                         .attempts = t->attempts,
+                         .unverified = t->row.unverified};
 
     return dlm_store_move(s, &m, NULL);
 }
@@ -265,7 +267,8 @@ static int verifying_work(struct dlm_store *s, struct dlm_op *op)
                          .to = DLMGR_VERIFYING,
                          .bytes = -1,
                          .total = t->finish.ident.size,
-                         .attempts = t->attempts};
+                         .attempts = t->attempts,
+                         .unverified = t->row.unverified};
     int r = t->rows ? dlm_task_count_rows(s, t) : 0;
 
     return r < 0 ? r : dlm_store_move(s, &m, NULL);
@@ -285,7 +288,8 @@ static void on_verifying(struct dlm_op *op)
 
 static bool is_long(const struct dlm_task *t)
 {
-    return (t->row.digest || t->row.on_exists == DLMGR_EXISTS_SAME) && t->row.total > SHORT;
+    return (t->row.digest || t->row.offered || t->row.on_exists == DLMGR_EXISTS_SAME) &&
+           t->row.total > SHORT;
 }
 
 /* Several, all on one file system. */

@@ -164,6 +164,7 @@ enum kind {
     WAIT,
     ERROR,
     METRICS,
+    FLAG,
     BYTES
 };
 
@@ -199,6 +200,8 @@ static const struct member members[] = {
     {"error", ERROR, 0},
     {"metrics", METRICS, 0},
     {"digest", TEXT, FROM(digest)},
+    {"server_digest", TEXT, FROM(offered)},
+    {"unverified_length", FLAG, FROM(unverified)},
     {"user_data", BYTES, 0},
 };
 
@@ -260,6 +263,8 @@ static json_t *member_json(const struct dlm_row *row, const struct member *m)
         return row_error_json(row);
     case METRICS:
         return dlm_metrics_json(row->metrics);
+    case FLAG:
+        return json_boolean(*(const int *)at);
     case BYTES:
         return dlm_bytes_to_json(row->user_data, row->user_data_len);
     }
@@ -292,7 +297,8 @@ static json_t *event_head(const struct dlm_event_row *ev)
 /* What every event has besides: from its body, or null. */
 static int event_rest(json_t *event, const json_t *body)
 {
-    static const char *const always[] = {"key", "url", "path", "bytes_total", "user_data"};
+    static const char *const always[] = {"key",         "url",       "path",
+                                         "bytes_total", "user_data", "unverified_length"};
     int r = json_object_update(event, (json_t *)(uintptr_t)body);
 
     for (size_t i = 0; i < ARRAY_SIZE(always); i++)

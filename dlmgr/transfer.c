@@ -260,7 +260,10 @@ static size_t on_header(char *data, size_t size, size_t n, void *context)
 
     if (t->judged)
         return size * n; /* trailers */
-    return dlm_answer_line(&t->answer, data, size * n) == 0 ? size * n : 0;
+    if (dlm_answer_line(&t->answer, data, size * n) < 0)
+        return 0;
+    /* libcurl would wait for what comes after it. */
+    return t->answer.complete && t->answer.status == 101 ? 0 : size * n;
 }
 
 /* ---- Asking --------------------------------------------------------------------------------------- */
@@ -540,14 +543,23 @@ static void reask(struct dlm_transfer *t)
     ask_again(t);
 }
 
+/* Is the header all that the verdict needs, though no body came, or libcurl did not get along with it? */
+static bool says_enough(const struct dlm_transfer *t, CURLcode code)
+{
+    const struct dlm_answer *a = &t->answer;
+
+    if (t->judged || !a->complete || t->target.refused || proxy_refusal(t))
+        return false;
+    return code == CURLE_OK || a->status >= 300 || a->status == 101 || a->transfer_coded;
+}
+
 static void on_done(struct dlm_fetching *f, CURLcode code)
 {
     struct dlm_transfer *t = container_of(f, struct dlm_transfer, fetching);
 
     t->code = code;
     let_go(t);
-    if (!t->judged && t->answer.complete && (code == CURLE_OK || t->answer.status >= 300) &&
-        !t->target.refused && !proxy_refusal(t))
+    if (says_enough(t, code))
         judge(t);
     if (t->judged && t->verdict.action == DLM_REDIRECT)
         return follow(t);

@@ -166,9 +166,9 @@ static bool refuse_framing(const struct question *q, struct dlm_verdict *v)
         says = "Content-Length is not one valid number";
     else if (a->transfer_coded)
         says = "the body has a transfer coding that was not asked for";
-    else if (a->encoded && a->status == 206)
-        says = "a part of a compressed form of the file, which was not asked for";
-    else if (a->encoded && a->content_length < 0)
+    else if (a->chunked && a->content_length >= 0)
+        says = "the answer has both chunks and a length, of which one is a lie";
+    else if (a->encoded && a->content_length < 0 && a->status != 206)
         says = "the file comes compressed, unasked, and without its length";
     if (says)
         refuse(q, v, says);
@@ -206,7 +206,8 @@ static void judge_whole(const struct question *q, struct dlm_verdict *v)
     const struct dlm_answer *a = q->answer;
     const struct dlm_have *h = q->have;
     int64_t total = a->content_length;
-    bool same = !h->first && h->total == total && dlm_validator_same(h->validator, q->validator);
+    bool same = !h->first && h->total == total && dlm_validator_same(h->validator, q->validator) &&
+                !dlm_digest_differs(h->offered, a->digest);
     bool ignored = q->asked->ranged && (same || !q->asked->conditional);
 
     if (refuse_framing(q, v) || refuse_size(q, v, total))
@@ -232,6 +233,8 @@ static const char *find_change(const struct question *q)
 
     if (h->first)
         return NULL;
+    if (dlm_digest_differs(h->offered, q->answer->digest))
+        return "the digest of the file has changed on the server";
     if (h->total >= 0 && r->total >= 0 && h->total != r->total)
         return "the size of the file has changed on the server";
     if (h->total >= 0 && r->end > h->total)
@@ -258,6 +261,8 @@ static void judge_part(const struct question *q, struct dlm_verdict *v)
         return;
     if (!asked->ranged)
         return refuse(q, v, "a part of the file, though the whole was asked for");
+    if (a->encoded)
+        return no_ranges(q, v, "a part of a compressed form of the file, which was not asked for");
     if (a->multipart)
         return no_ranges(q, v, "several ranges in one, though one was asked for");
     if (!r->valid || r->unsatisfied)

@@ -65,6 +65,7 @@ struct dlm_have {
     int64_t total; /* recorded; -1 unknown */
     int64_t bytes; /* that are present */
     const char *validator; /* recorded; NULL none */
+    const char *offered;   /* the digest that the server sent with it, recorded; NULL none */
     bool digest_given;     /* by the caller: it decides at the end */
     bool other_source; /* the validator was recorded from another mirror than the one that answers */
 };

@@ -300,6 +300,8 @@ typedef struct dlmgr_task {
     const char *error_address; /* "127.0.0.1:443" that it spoke to, or NULL */
     const char *error_json; /* all that is known, as one line that dlmgr(1) describes; NULL: no error */
     const char *digest;     /* "sha-256=HEX" that was asked for, or NULL */
+    const char *server_digest; /* that the server sent (Repr-Digest), verified as well when none was asked for; or NULL */
+    int unverified_length; /* 1: nothing but the end of the connection said that this is all of the file */
     const void *user_data;
     size_t user_data_len;
     const void *more; /* the library's */
@@ -416,6 +418,7 @@ typedef struct dlmgr_event {
     const char *path;   /* of a done one */
     int missing;        /* of a done one: 1: no file has that name any more */
     int64_t bytes_total;
+    int unverified_length;                                 /* of a done one: as in dlmgr_task */
     int error_code, error_class, error_stage, http_status; /* as in dlmgr_task */
     const char *error_text, *error_address, *error_json;
     const void *user_data;

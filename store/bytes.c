@@ -38,9 +38,9 @@ int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b,
     if ((r = dlm_bytes_clear(s, b->id)) < 0 ||
         (r = dlm_sql_run(s, Q_BEGIN_GENERATION,
                          "llsl"
-                         "sss",
-                         b->id, core.generation, b->validator, b->total, b->name, b->part,
-                         b->url)) < 0 ||
+                         "ssss",
+                         b->id, core.generation, b->validator, b->total, b->name, b->part, b->url,
+                         b->offered)) < 0 ||
         (b->bump && (r = dlm_event_add(s, &core, "restarted", false, b->reason)) < 0))
         return r;
     *ret_generation = core.generation;

@@ -5,7 +5,7 @@
  * An event's body says all that it carries, since it outlives its task:
  *
  *     {"path", "bytes_total", "bytes_done", "error", "key", "url", "user_data", "wait": {"reason", "until"},
- *      "reason", "metrics", "file": {"ino", "btime", "size"}}      each there or null; `reason` is that of a restart,
+ *      "reason", "metrics", "unverified_length", "file": {"ino", "btime", "size"}}      each there or null; `reason` is that of a restart,
  *                                                          `file` tells a finished file from another of its name
  *
  * Numbers come from the session's row by way of derived.c; inserting fails when one is used twice. A rollback
@@ -80,6 +80,7 @@ static void add_members(struct dlm_buf *b, sqlite3_stmt *st, const char *reason)
     dlm_json_text(b, "reason", reason);
     add_user_data(b, st, 8);
     dlm_json_raw(b, "metrics", text_of(st, 9));
+    dlm_json_raw(b, "unverified_length", sqlite3_column_int(st, 13) ? "true" : "false");
     add_file(b, st);
     dlm_buf_puts(b, "}");
 }

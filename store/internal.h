@@ -130,6 +130,8 @@ const char *dlm_query_text(int q); /* NULL past the end; also for the test that 
     X(INT, exit_code, "t.exit_code")                                                               \
     X(TEXT, metrics, "t.metrics")                                                                  \
     X(TEXT, digest, "t.digest")                                                                    \
+    X(TEXT, offered, "t.offered")                                                                  \
+    X(INT, unverified, "t.unverified")                                                             \
     X(INT, priority, "t.priority")                                                                 \
     X(INT, on_exists, "t.on_exists")                                                               \
     X(INT, mask, "t.mask")                                                                         \

@@ -67,12 +67,12 @@ static int write_row(struct dlm_store *s, const struct dlm_core *from, const str
     return dlm_sql_run(s, Q_TASK_MOVE,
                        "ldlsldd"
                        "sdslll"
-                       "ldllls",
+                       "ldlllsd",
                        m->id, m->to, to->generation, waits ? m->wait_reason : NULL,
                        waits ? m->wake_at : (int64_t)0, (int)(to->generation != from->generation),
                        error_action(from, m), m->error, m->exit_code, m->path, m->bytes, m->total,
                        m->attempts, dlm_clock_wall(), (int)(m->ident != NULL), (int64_t)ident->ino,
-                       ident->btime_ns, ident->size, m->metrics);
+                       ident->btime_ns, ident->size, m->metrics, (int)m->unverified);
 }
 
 static int note_derived(struct dlm_store *s, const struct dlm_core *from, const struct dlm_core *to)

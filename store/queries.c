@@ -106,7 +106,7 @@ static const char *const queries[QUERIES] = {
         "started_at = iif(?2 = 1 AND started_at = 0, ?14, started_at), "
         "finished_at = iif(?2 IN (4, 7, 8), ?14, 0), "
         "ino = iif(?15, ?16, ino), btime = iif(?15, ?17, btime), size = iif(?15, ?18, size), "
-        "metrics = coalesce(?19, metrics) "
+        "metrics = coalesce(?19, metrics), unverified = iif(?20, 1, unverified) "
         "WHERE id = ?1",
     [Q_TASK_EDIT] = "UPDATE tasks SET url = coalesce(?2, url), host = coalesce(?3, host), "
                     "out = coalesce(?4, out), dir = coalesce(?5, dir), secret = iif(?6, ?7, secret), "
@@ -131,7 +131,7 @@ static const char *const queries[QUERIES] = {
 
     [Q_BEGIN_GENERATION] =
         "UPDATE tasks SET generation = ?2, validator = ?3, total = ?4, name = ?5, part = ?6, "
-        "answered = ?7, bytes = 0, ino = 0, btime = 0, size = 0 WHERE id = ?1",
+        "answered = ?7, offered = ?8, unverified = 0, bytes = 0, ino = 0, btime = 0, size = 0 WHERE id = ?1",
     [Q_CHECKPOINT] = "UPDATE tasks SET bytes = ?3, ino = ?4, btime = ?5, size = ?6 "
                      "WHERE id = ?1 AND generation = ?2",
     [Q_TASK_METRICS] = "UPDATE tasks SET metrics = ?2 WHERE id = ?1",
@@ -150,7 +150,7 @@ static const char *const queries[QUERIES] = {
     [Q_HINT_CLEAR] = "DELETE FROM hints WHERE task = ?1",
 
     [Q_EVENT_SOURCE] = "SELECT key, url, path, total, bytes, error, wait_reason, wake_at, user_data, "
-                       "metrics, ino, btime, size FROM tasks WHERE id = ?1",
+                       "metrics, ino, btime, size, unverified FROM tasks WHERE id = ?1",
     [Q_EVENT_ADD] = "INSERT INTO events(session, seq, task, generation, type, terminal, time, body) "
                     "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [Q_EVENT_LIST] = "SELECT seq, task, generation, type, time, deliveries, body FROM events "

@@ -145,10 +145,14 @@ static const char journal_v2[] = "ALTER TABLE sessions ADD COLUMN incarnation IN
                                  "ALTER TABLE sessions ADD COLUMN on_event TEXT;"
                                  "ALTER TABLE tasks ADD COLUMN metrics TEXT;";
 
+/* What the server said of the file's bytes, and whether anything said where it ends. */
+static const char journal_v3[] = "ALTER TABLE tasks ADD COLUMN offered TEXT;"
+                                 "ALTER TABLE tasks ADD COLUMN unverified INTEGER NOT NULL DEFAULT 0;";
+
 static const char secrets_v1[] =
     "CREATE TABLE secrets(number INTEGER PRIMARY KEY AUTOINCREMENT, json TEXT NOT NULL) STRICT;";
 
-static const struct dlm_step journal_steps[] = {{journal_v1}, {journal_v2}};
+static const struct dlm_step journal_steps[] = {{journal_v1}, {journal_v2}, {journal_v3}};
 static const struct dlm_step secrets_steps[] = {{secrets_v1}};
 
 _Static_assert(ARRAY_SIZE(journal_steps) == DLM_SCHEMA_VERSION, "a step for each version");

@@ -19,7 +19,7 @@
 #include "store/state.h"
 
 #define DLM_APPLICATION_ID 0x646c6d67 /* "dlmg" */
-#define DLM_SCHEMA_VERSION 2
+#define DLM_SCHEMA_VERSION 3
 
 struct dlm_store;
 
@@ -75,6 +75,8 @@ struct dlm_row {
     int exit_code;   /* of a failed one */
     char *metrics;   /* JSON object: how long its parts took; NULL */
     char *digest;    /* "sha-256=hex" that was asked for */
+    char *offered;   /* the same, as the server said it of this generation; NULL */
+    int unverified;  /* 1: only the end of the connection said where the file ends */
     int priority;
     int on_exists, mask; /* mask: umask of whoever added it */
     void *user_data;
@@ -143,6 +145,7 @@ struct dlm_move {
     const char *metrics;           /* JSON object; NULL: as they are */
     int64_t bytes, total;          /* -1: as they are */
     int64_t attempts;              /* -1: as they are */
+    bool unverified; /* with verifying and committing: see dlm_row; a new generation begins without */
 };
 /* 0; DLMGR_ENOTFOUND; DLMGR_ESTATE when the table does not allow it (from and to are in *ret_from when not NULL). Moving to the state it has: only waiting -> waiting. */
 int dlm_store_move(struct dlm_store *s, const struct dlm_move *m, int *ret_from);
@@ -193,7 +196,8 @@ struct dlm_begin {
     const char *validator;
     int64_t total;
     const char *name, *part;
-    const char *url; /* redacted URL that answered, or NULL */
+    const char *url;     /* redacted URL that answered, or NULL */
+    const char *offered; /* see dlm_row */
 };
 int dlm_store_begin_generation(struct dlm_store *s, const struct dlm_begin *b,
                                int64_t *ret_generation);

@@ -338,7 +338,7 @@ static void test_doctor_journal_refused(void)
         const char *sql, *what, *undo;
     } rows[] = {
         {"PRAGMA application_id = 7", "another program", "PRAGMA application_id = 0x646c6d67"},
-        {"PRAGMA user_version = 99", "install the newer dlmgr", "PRAGMA user_version = 2"},
+        {"PRAGMA user_version = 99", "install the newer dlmgr", "PRAGMA user_version = 3"},
     };
 
     make_home();

@@ -341,6 +341,17 @@ static void test_headers_validator_same(void)
     CHECK_INT(dlm_validator_same(NULL, NULL), true);
 }
 
+/* Only two of one algorithm can contradict each other. */
+static void test_headers_digest_differs(void)
+{
+    CHECK_INT(dlm_digest_differs("sha-256=ab", "sha-256=ab"), false);
+    CHECK_INT(dlm_digest_differs("sha-256=ab", "sha-256=ac"), true);
+    CHECK_INT(dlm_digest_differs("sha-256=ab", "sha-512=ac"), false);
+    CHECK_INT(dlm_digest_differs("sha-256=ab", ""), false);
+    CHECK_INT(dlm_digest_differs("sha-256=ab", NULL), false);
+    CHECK_INT(dlm_digest_differs(NULL, "sha-256=ab"), false);
+}
+
 /* All three forms, to the second; nothing else is a date. */
 static void test_headers_http_date(void)
 {
@@ -723,6 +734,7 @@ static const struct test tests[] = {
     TEST(test_headers_content_range),
     TEST(test_headers_validator),
     TEST(test_headers_validator_same),
+    TEST(test_headers_digest_differs),
     TEST(test_headers_http_date),
     TEST(test_headers_http_date_against_libc),
     TEST(test_headers_retry_after),

@@ -84,7 +84,7 @@ static void test_open_refuses_databases(void)
     } rows[] = {
         {"PRAGMA application_id = 7", "another program"},
         {"PRAGMA application_id = 0; CREATE TABLE t(x)", "another program"},
-        {"PRAGMA user_version = 3", "install the newer dlmgr again"},
+        {"PRAGMA user_version = 4", "install the newer dlmgr again"},
         {"PRAGMA user_version = 0x7fffffff", "install the newer dlmgr again"},
         {"PRAGMA user_version = 0", "has no version"},
         {"PRAGMA user_version = -1", "has no version"},

@@ -30,6 +30,7 @@
 #define WEAK(n) {.total = 1000, .bytes = (n), .validator = "W/\"v1\""}
 #define NONE(n) {.total = 1000, .bytes = (n)}
 #define DIGEST(n) {.total = 1000, .bytes = (n), .digest_given = true}
+#define OFFERED(n) {.total = 1000, .bytes = (n), .validator = "\"v1\"", .offered = SHA_A}
 #define MIRROR(n) {.total = 1000, .bytes = (n), .validator = "\"v1\"", .other_source = true}
 #define MIRROR_DIGEST(n) {.total = 1000, .bytes = (n), .validator = "\"v1\"", .other_source = true, .digest_given = true}
 
@@ -54,6 +55,9 @@
 #define V2 "ETag: \"v2\"\n"
 #define LEN(n) "Content-Length: " #n "\n"
 #define CR(s) "Content-Range: bytes " s "\n"
+#define SHA_A "sha-256=2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+#define RD_A "Repr-Digest: sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:\n"
+#define RD_B "Repr-Digest: sha-256=:MPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:\n"
 #define LM "Last-Modified: Wed, 31 Dec 2025 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT\n"
 
 struct row {
@@ -74,7 +78,7 @@ static const struct row whole_rows[] = {
     {"no ranges offered", PLAIN, NOTHING, H200 V1 LEN(1000) "Accept-Ranges: none\n", TAKE(0, 1000, 1000), NULL, {0, false}},
     {"an empty file", PLAIN, NOTHING, H200 V1 LEN(0), TAKE(0, 0, 0, RANGES), NULL, {0, false}},
     {"chunked", PLAIN, NOTHING, H200 V1 "Transfer-Encoding: chunked\n", TAKE(0, -1, -1), NULL, {0, false}},
-    {"chunked with a length: both must agree", PLAIN, NOTHING, H200 "Transfer-Encoding: chunked\n" LEN(9), TAKE(0, 9, 9), NULL, {0, false}},
+    {"chunked with a length", PLAIN, NOTHING, H200 "Transfer-Encoding: chunked\n" LEN(9), BAD, "both chunks and a length", {0, false}},
     {"no length and closed", PLAIN, NOTHING, H200, TAKE(0, -1, -1, .unverified = true), NULL, {0, false}},
     {"no length over HTTP/2", PLAIN, NOTHING, "HTTP/2 200\n", TAKE(0, -1, -1), NULL, {0, false}},
     {"no length, a digest given", PLAIN, {.first = true, .total = -1, .digest_given = true}, H200, TAKE(0, -1, -1), NULL, {0, false}},
@@ -105,6 +109,8 @@ static const struct row whole_rows[] = {
     {"a range ignored, nothing recorded", BLIND(0), NOTHING, H200 V1 LEN(1000), TAKE(0, 1000, 1000), NULL, {0, false}},
     {"If-Range did its work: ranges may go on", REST(400), BYTES(400), H200 V2 LEN(1000), RESTART_WITH(1000, RANGES, CHANGED), "has changed", {0, false}},
     {"a blind range ignored and changed", BLIND(400), DIGEST(400), H200 V2 LEN(1000), RESTART_WITH(1000, CHANGED), "has changed", {0, false}},
+    {"a retry with no bytes, another digest", PLAIN, OFFERED(0), H200 V1 LEN(1000) RD_B, RESTART_WITH(1000, RANGES, CHANGED), "has changed", {0, false}},
+    {"a retry with no bytes, the same digest", PLAIN, OFFERED(0), H200 V1 LEN(1000) RD_A, TAKE(0, 1000, 1000, RANGES), NULL, {0, false}},
     {"the ETag vanished", REST(400), BYTES(400), H200 LEN(1000), RESTART_WITH(1000, CHANGED), "has changed", {0, false}},
     {"the ETag became weak", REST(400), BYTES(400), H200 "ETag: W/\"v1\"\n" LEN(1000), RESTART_WITH(1000, CHANGED), "has changed", {0, false}},
     {"restart refused: too large", REST(400), BYTES(400), H200 V2 LEN(1001), FAIL(POLICY, 22), "--max-size", {1000, false}},
@@ -149,6 +155,9 @@ static const struct row part_rows[] = {
     {"an ETag appeared", BLIND(400), DIGEST(400), H206 V1 CR("400-999/1000"), RESTART(CHANGED), "has changed", {0, false}},
     {"another date", REST(400), DATED(400), H206 "Last-Modified: Tue, 30 Dec 2025 00:00:00 GMT\nDate: Thu, 01 Jan 2026 00:00:00 GMT\n" CR("400-999/1000"),
      RESTART(CHANGED), "has changed", {0, false}},
+    {"the same digest of the whole", REST(400), OFFERED(400), H206 V1 CR("400-999/1000") RD_A, TAKE(400, 600, 1000, RANGES), NULL, {0, false}},
+    {"another digest of the whole", REST(400), OFFERED(400), H206 V1 CR("400-999/1000") RD_B, RESTART(CHANGED), "digest of the file has changed", {0, false}},
+    {"no digest any more", REST(400), OFFERED(400), H206 V1 CR("400-999/1000"), TAKE(400, 600, 1000, RANGES), NULL, {0, false}},
     {"larger", REST(400), BYTES(400), H206 V1 CR("400-1000/1001"), RESTART(CHANGED), "size of the file has changed", {0, false}},
     {"smaller", REST(400), BYTES(400), H206 V1 CR("400-998/999"), RESTART(CHANGED), "size of the file has changed", {0, false}},
     {"larger, total unsaid", REST(400), BYTES(400), H206 V1 CR("400-1000/*"), RESTART(CHANGED), "has grown", {0, false}},
@@ -169,7 +178,9 @@ static const struct row part_rows[] = {
      TAKE(400, 600, 1000, RANGES), NULL, {0, false}},
     {"a mirror with a digest and another size", BLIND(400), MIRROR_DIGEST(400), H206 V1 CR("400-998/999"), RESTART(CHANGED), "size of the file", {0, false}},
     {"unasked", PLAIN, NOTHING, H206 V1 CR("0-999/1000"), BAD, "though the whole was asked for", {0, false}},
-    {"compressed", REST(400), BYTES(400), H206 V1 LEN(600) CR("400-999/1000") "Content-Encoding: gzip\n", BAD, "compressed", {0, false}},
+    {"compressed", REST(400), BYTES(400), H206 V1 LEN(600) CR("400-999/1000") "Content-Encoding: gzip\n", RESTART(), "compressed", {0, false}},
+    {"compressed, no length, nothing to lose", REST(0), BYTES(0), H206 V1 CR("0-999/1000") "Content-Encoding: br\n", REASK(), "compressed", {0, false}},
+    {"chunked with a length", REST(400), BYTES(400), H206 V1 LEN(600) CR("400-999/1000") "Transfer-Encoding: chunked\n", BAD, "both chunks", {0, false}},
     {"two lengths", REST(400), BYTES(400), H206 V1 LEN(600) LEN(601) CR("400-999/1000"), BAD, "not one valid number", {0, false}},
     {"larger than allowed", BLIND(0), NOTHING, H206 V1 CR("0-1000/1001"), FAIL(POLICY, 22), "--max-size", {1000, false}},
     {"larger than allowed, total unsaid", BLIND(0), NOTHING, H206 V1 CR("0-1000/*"), FAIL(POLICY, 22), "--max-size", {1000, false}},
@@ -777,7 +788,10 @@ static bool client_write(struct client *c, const struct server *s, const struct 
 static bool play_turn(struct server *s, struct client *c, bool force_whole, bool *ret_whole_next)
 {
     CLEANUP(dlm_answer_clear) struct dlm_answer a = {0};
-    struct dlm_have have = {c->first, c->total, count_bytes(c), c->validator, false, false};
+    struct dlm_have have = {.first = c->first,
+                            .total = c->total,
+                            .bytes = count_bytes(c),
+                            .validator = c->validator};
     struct dlm_asked asked = PLAIN;
     struct dlm_verdict v;
     char header[400] = "";

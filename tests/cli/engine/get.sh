@@ -33,6 +33,24 @@ $PWD/d"
     err_has '404'
 }
 
+test_get_says_that_the_length_is_unverified()
+{
+    fixture_start
+    expect 0 "$DLMGR" get "$FIXTURE_URL/a.bin?size=1k&nolength"
+    out_is "$PWD/a.bin"
+    err_has 'a.bin: unverified length'
+    expect 0 "$DLMGR" list
+    out_has 'a.bin .unverified length.$'
+    expect 0 "$DLMGR" show 1
+    out_has 'unverified_length.*true'
+    expect 0 "$DLMGR" events
+    out_has '"unverified_length":true'
+    expect 22 "$DLMGR" get --require-length "$FIXTURE_URL/b.bin?size=1k&nolength"
+    err_has 'require-length'
+    expect 0 "$DLMGR" get "$FIXTURE_URL/c.bin?size=1k&chunked"
+    no_err
+}
+
 test_get_says_that_a_file_was_renamed()
 {
     fixture_start

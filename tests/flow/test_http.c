@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_http.c - answers that break the rules of HTTP, or keep odd ones: framing, codings, digests, interim answers.
+ *
+ * Each row is a path's script and how a task that asks for it ends. What fails leaves nothing at the final name, says what was
+ * seen, and has asked no more often than the row says; what is done has exactly the bytes of seed 1, or the row's text. Rows of
+ * ranges that go wrong stand in test_changed.c, plain answers in test_transfer.c.
+ *
+ * Words in capitals stand for what is too long to write: see expand().
+ */
+#include "tests/lib/house.h"
+#include "tests/lib/test.h"
+
+#include <openssl/evp.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SIZE 5000
+#define TRANSIENT DLMGR_CLASS_TRANSIENT
+#define PERMANENT DLMGR_CLASS_PERMANENT
+
+static struct house house;
+
+static void three_tries(dlmgr_request *r)
+{
+    r->max_tries = 3;
+    r->retry_wait_ms = 10;
+}
+
+static void with_the_digest(dlmgr_request *r)
+{
+    static char text[150];
+    char hex[129];
+
+    three_tries(r);
+    CHECK_INT(fx_body_digest("sha256", SIZE, 1, hex), 0);
+    snprintf(text, sizeof(text), "sha-256=%s", hex);
+    r->checksum = text;
+}
+
+struct row {
+    const char *what, *steps;
+    void (*set)(dlmgr_request *r);
+    int state, code, class_, requests;
+    const char *says; /* in the error's text */
+    const char *text; /* what the file is; NULL: seed 1 */
+    bool unverified;
+};
+
+/* clang-format off */
+#define DONE(n) DLMGR_DONE, 0, 0, (n), "", NULL, false
+#define DONE_AS(n, text) DLMGR_DONE, 0, 0, (n), "", (text), false
+#define UNVERIFIED(n) DLMGR_DONE, 0, 0, (n), "", NULL, true
+#define FAILED(code, class_, n, says) DLMGR_FAILED, (code), (class_), (n), (says), NULL, false
+#define REFUSED(says) FAILED(22, PERMANENT, 1, says)
+#define BROKEN(says) FAILED(6, TRANSIENT, 3, says)
+#define H "raw=HTTP/1.1%20200%20OK%0D%0A"
+#define CHUNKED H "Transfer-Encoding:%20chunked%0D%0A%0D%0A"
+#define FIVE "5%0D%0Ahello%0D%0A"
+
+static const struct row framing[] = {
+    {"a length larger than the body", "size=5000 seed=1 clen=6000", three_tries, BROKEN("gave up after 3 tries")},
+    {"a length smaller than the body", H "Content-Length:%203%0D%0A%0D%0Ahello", three_tries, DONE_AS(1, "hel")},
+    {"and nothing of it is taken for the next answer", "size=5000 seed=1", three_tries, DONE(1)},
+    {"two lengths", "size=5000 seed=1 header=Content-Length:%204000", three_tries, REFUSED("not one valid number")},
+    {"two lengths, the second of nothing", "size=5000 seed=1 header=Content-Length:%200", three_tries, REFUSED("not one valid number")},
+    {"the same length twice", "size=5000 seed=1 header=Content-Length:%205000", three_tries, DONE(1)},
+    {"a negative length", "size=5000 seed=1 nolength header=Content-Length:%20-5000", three_tries, REFUSED("Content-Length")},
+    {"a length that is none", "size=5000 seed=1 nolength header=Content-Length:%20many", three_tries, REFUSED("Content-Length")},
+    {"a length beyond 2^63", "size=5000 seed=1 nolength header=Content-Length:%209223372036854775808", three_tries, REFUSED("not one valid number")},
+    {"more than a file can have", "size=5000 seed=1 nolength header=Content-Length:%201125899906842625", three_tries, REFUSED("more bytes than")},
+    {"a length beside chunks", "size=5000 seed=1 chunked header=Content-Length:%205000", three_tries, REFUSED("chunks and a length")},
+    {"a smaller length beside chunks", "size=5000 seed=1 chunked header=Content-Length:%204000", three_tries, REFUSED("chunks and a length")},
+    {"chunks", "size=5000 seed=1 chunked", three_tries, DONE(1)},
+    {"chunks, cut", "size=5000 seed=1 chunked cut=2000", three_tries, BROKEN("gave up after 3 tries")},
+    {"chunks, reset", "size=5000 seed=1 chunked reset=2000", three_tries, BROKEN("gave up after 3 tries")},
+    {"chunks, cut before the last one", CHUNKED FIVE, three_tries, BROKEN("gave up after 3 tries")},
+    {"chunks, cut within their end", CHUNKED FIVE "0%0D%0A", three_tries, BROKEN("gave up after 3 tries")},
+    {"a chunk that is longer than it says", CHUNKED "3%0D%0Ahello%0D%0A0%0D%0A%0D%0A", three_tries, BROKEN("gave up after 3 tries")},
+    {"a chunk of 2^64 bytes", CHUNKED "10000000000000000%0D%0Ahello", three_tries, BROKEN("gave up after 3 tries")},
+    {"a chunk whose size is no number", CHUNKED "zz%0D%0Ahello%0D%0A", three_tries, BROKEN("gave up after 3 tries")},
+    {"a chunk with an extension", CHUNKED "5;name=%22x%22%0D%0Ahello%0D%0A0%0D%0A%0D%0A", three_tries, DONE_AS(1, "hello")},
+    {"trailers", CHUNKED FIVE "0%0D%0AX-Sum:%201%0D%0A%0D%0A", three_tries, DONE_AS(1, "hello")},
+    {"trailers that would change the length", CHUNKED FIVE "0%0D%0AContent-Length:%203%0D%0AContent-Range:%20bytes%200-2/3%0D%0A%0D%0A",
+     three_tries, DONE_AS(1, "hello")},
+    {"a transfer coding", "size=5000 seed=1 header=Transfer-Encoding:%20gzip,%20chunked nolength", three_tries, REFUSED("coding")},
+    {"no length, closed", "size=5000 seed=1 nolength", three_tries, UNVERIFIED(1)},
+    {"no length, reset", "size=5000 seed=1 nolength reset=2000", three_tries, BROKEN("gave up after 3 tries")},
+    {"no length, closed, HTTP/1.0", "raw=HTTP/1.0%20200%20OK%0D%0A%0D%0Ahello", three_tries, DLMGR_DONE, 0, 0, 1, "", "hello", true},
+    {"no length, closed, and the digest is known", "size=5000 seed=1 nolength", with_the_digest, DONE(1)},
+    {"no length, closed, then cut short: the digest tells", "size=4000 seed=1 nolength", with_the_digest, FAILED(32, PERMANENT, 1, "--checksum")},
+    {"no length, closed, and the server says its digest", "size=5000 seed=1 nolength header=Repr-Digest:%20RIGHT256", three_tries, DONE(1)},
+    {"a field that goes on in a second line", H "Content-Length:%205%0D%0A%201%0D%0A%0D%0Ahello", three_tries, REFUSED("second line")},
+    {"an interim answer", "size=5000 seed=1 interim=103", three_tries, DONE(1)},
+    {"a flood of interim answers", "raw=FLOODHTTP/1.1%20200%20OK%0D%0A%0D%0Ahello", three_tries, REFUSED("header is too long")},
+    {"nothing but an interim answer", "raw=HTTP/1.1%20100%20Continue%0D%0A%0D%0A", three_tries, FAILED(6, TRANSIENT, 3, "gave up after 3 tries")},
+    {"HTTP/0.9", "raw=hello%20you", three_tries, REFUSED("0.9")},
+    {"HTTP of another century", "raw=HTTP/7.3%20200%20OK%0D%0A%0D%0Ahello", three_tries, REFUSED("")},
+    {"frames of HTTP/2 that nobody asked for", "raw=%00%00%12%04", three_tries, FAILED(6, TRANSIENT, 3, "gave up after 3 tries")},
+    {"a protocol that nobody asked for", "status=101", three_tries, REFUSED("101")},
+    {"204", "status=204", three_tries, REFUSED("204")},
+    {"205", "status=205 text=hello", three_tries, REFUSED("205")},
+    {"304", "status=304", three_tries, REFUSED("304")},
+    {"412", "status=412", three_tries, REFUSED("412")},
+    {"425, then the file", "status=425 ; size=5000 seed=1", three_tries, DONE(2)},
+    {"429, then the file", "status=429 retry_after=0 ; size=5000 seed=1", three_tries, DONE(2)},
+    {"503, then the file", "status=503 retry_after=0 ; size=5000 seed=1", three_tries, DONE(2)},
+    {"425 for ever", "status=425", three_tries, FAILED(22, TRANSIENT, 3, "gave up after 3 tries")},
+    {"429 for ever", "status=429 retry_after=0", three_tries, FAILED(22, TRANSIENT, 3, "gave up after 3 tries")},
+    {"416 unasked", "status=416 total416=5000", three_tries, REFUSED("416")},
+};
+
+static const struct row codings[] = {
+    {"gzip unasked, with its length: as it was sent", "size=5000 seed=1 header=Content-Encoding:%20gzip", three_tries, DONE(1)},
+    {"gzip unasked, in chunks", "size=5000 seed=1 chunked header=Content-Encoding:%20gzip", three_tries, REFUSED("compressed")},
+    {"gzip unasked, no length", "size=5000 seed=1 nolength header=Content-Encoding:%20br", three_tries, REFUSED("compressed")},
+    {"identity, said aloud", "size=5000 seed=1 chunked header=Content-Encoding:%20identity", three_tries, DONE(1)},
+    {"gzip to a range: the whole is asked for",
+     "all:size=5000 seed=1 etag=\"a\" ; whole:cut=2000 ; whole: ; range:header=Content-Encoding:%20gzip", three_tries, DONE(3)},
+    {"gzip to everything: the whole again",
+     "all:size=5000 seed=1 etag=\"a\" header=Content-Encoding:%20gzip ; whole:cut=2000 ; whole: ; range:", three_tries, DONE(3)},
+};
+
+#define FIRST "size=5000 seed=1 etag=\"a\" cut=2000 "
+#define REST " ; size=5000 seed=1 etag=\"a\" "
+
+static const struct row digests[] = {
+    {"the right one", "size=5000 seed=1 header=Repr-Digest:%20RIGHT256", three_tries, DONE(1)},
+    {"the right one, SHA-512", "size=5000 seed=1 header=Repr-Digest:%20RIGHT512", three_tries, DONE(1)},
+    {"a wrong one", "size=5000 seed=1 header=Repr-Digest:%20WRONG256", three_tries, FAILED(32, PERMANENT, 1, "Repr-Digest")},
+    {"a wrong one, SHA-512", "size=5000 seed=1 header=Repr-Digest:%20WRONG512", three_tries, FAILED(32, PERMANENT, 1, "Repr-Digest")},
+    {"a wrong one, chunked", "size=5000 seed=1 chunked header=Repr-Digest:%20WRONG256", three_tries, FAILED(32, PERMANENT, 1, "Repr-Digest")},
+    {"several", "size=5000 seed=1 header=Repr-Digest:%20RIGHT512,%20RIGHT256", three_tries, DONE(1)},
+    {"several, in two fields, wrong", "size=5000 seed=1 header=Repr-Digest:%20md5=:AAAA: header=Repr-Digest:%20WRONG512", three_tries,
+     FAILED(32, PERMANENT, 1, "Repr-Digest")},
+    {"of an algorithm that nobody knows", "size=5000 seed=1 header=Repr-Digest:%20sha-1000=:AAAA:", three_tries, DONE(1)},
+    {"malformed", "size=5000 seed=1 header=Repr-Digest:%20sha-256=:AAAA:", three_tries, DONE(1)},
+    {"Content-Digest is none", "size=5000 seed=1 header=Content-Digest:%20WRONG256", three_tries, DONE(1)},
+    {"a digest was asked for: the server's does not count", "size=5000 seed=1 header=Repr-Digest:%20WRONG256", with_the_digest, DONE(1)},
+    {"of the whole, with each part", FIRST "header=Repr-Digest:%20RIGHT256" REST "header=Repr-Digest:%20RIGHT256", three_tries, DONE(2)},
+    {"of the whole, with the first part alone", FIRST "header=Repr-Digest:%20RIGHT256" REST, three_tries, DONE(2)},
+    {"a wrong one of the whole, with the first part alone", FIRST "header=Repr-Digest:%20WRONG256" REST, three_tries,
+     FAILED(32, PERMANENT, 2, "Repr-Digest")},
+    {"a wrong one of the whole, with the second part alone", FIRST REST "header=Repr-Digest:%20WRONG256", three_tries,
+     FAILED(32, PERMANENT, 2, "Repr-Digest")},
+    {"Content-Digest of a part", FIRST REST "header=Content-Digest:%20WRONG256", three_tries, DONE(2)},
+    {"another one: another file, though the ETag is the same",
+     FIRST "header=Repr-Digest:%20WRONG256" REST "header=Repr-Digest:%20RIGHT256", three_tries, DONE(3)},
+};
+/* clang-format on */
+
+static void put_digest(FILE *f, bool right, bool sha512)
+{
+    unsigned char raw[64], coded[100];
+    char hex[129];
+    size_t n = sha512 ? 64 : 32;
+
+    CHECK_INT(fx_body_digest(sha512 ? "sha512" : "sha256", SIZE, right ? 1 : 2, hex), 0);
+    for (size_t i = 0; i < n; i++)
+        sscanf(hex + 2 * i, "%2hhx", &raw[i]);
+    EVP_EncodeBlock(coded, raw, (int)n);
+    fprintf(f, "sha-%s=:%s:", sha512 ? "512" : "256", coded);
+}
+
+static void put_flood(FILE *f)
+{
+    for (int i = 0; i < 600; i++)
+        fputs("HTTP/1.1%20103%20Hints%0D%0A%0D%0A", f);
+}
+
+/* RIGHT256, WRONG512, ...: members of Repr-Digest; FLOOD: 600 interim answers. The text is the caller's. */
+static char *expand(const char *steps)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&text, &size);
+
+    while (*steps) {
+        bool right = !strncmp(steps, "RIGHT", 5), digest = right || !strncmp(steps, "WRONG", 5),
+             flood = !strncmp(steps, "FLOOD", 5);
+
+        if (digest)
+            put_digest(f, right, steps[5] == '5');
+        else if (flood)
+            put_flood(f);
+        else
+            fputc(*steps, f);
+        steps += digest ? 8 : flood ? 5 : 1;
+    }
+    fclose(f);
+    return text;
+}
+
+static size_t count_requests(void)
+{
+    struct fx_log log;
+    size_t n;
+
+    CHECK_INT(fx_log_read(house.fx, &log), 0);
+    n = log.count;
+    fx_log_free(&log);
+    return n;
+}
+
+/* ---- What is told of it ------------------------------------------------------------------------------ */
+
+static void check_file(const struct row *row, const struct house_result *r)
+{
+    char text[100] = "";
+    FILE *f;
+
+    if (!row->text) {
+        CHECK_INT(fx_file_check(r->path, SIZE, 1), 0);
+        return;
+    }
+    f = fopen(r->path, "re");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(f);
+    CU_ASSERT(fgets(text, sizeof(text), f) != NULL);
+    fclose(f);
+    CHECK_STR(text, row->text);
+}
+
+/* In the list, in show and in the event: each says it, or denies it. */
+static void check_unverified(int64_t id, bool unverified)
+{
+    const char *word = unverified ? "\"unverified_length\":true" : "\"unverified_length\":false";
+    dlmgr_selector selector = {.size = sizeof(selector), .ids = &id, .n_ids = 1};
+    dlmgr_event_list *events = NULL;
+    dlmgr_list *list = NULL;
+    const dlmgr_event *event = NULL;
+    char *json = NULL;
+
+    CHECK_INT(dlmgr_query(house.handle, &selector, &list, NULL), 0);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(dlmgr_list_at(list, 0));
+    CHECK_INT(dlmgr_list_at(list, 0)->unverified_length, unverified);
+    CHECK_INT(dlmgr_show(house.handle, id, 0, &json, NULL), 0);
+    CU_ASSERT(json && strstr(json, word));
+    free(json);
+    CHECK_INT(dlmgr_events(house.handle, "default", 0, 0, &events, NULL), 0);
+    for (size_t i = 0; (event = dlmgr_event_list_at(events, i)); i++) {
+        if (event->task != id || strcmp(event->type, "done") != 0)
+            continue;
+        CHECK_INT(event->unverified_length, unverified);
+        json = dlmgr_event_json(event);
+        CU_ASSERT(json && strstr(json, word));
+        free(json);
+    }
+    dlmgr_event_list_free(events);
+    dlmgr_list_free(list);
+}
+
+static void check_row(const struct row *row)
+{
+    char *url = fx_url(house.fx, "/row"), *steps = expand(row->steps);
+    dlmgr_request request = house_request(&house, url);
+    size_t before = count_requests();
+    struct house_result r;
+    int64_t id;
+
+    row->set(&request);
+    CHECK_INT(fx_script(house.fx, "/row", "%s", steps), 0);
+    id = house_add(&house, &request);
+    r = house_wait(&house, id);
+    CHECK_STR(dlmgr_state_name(r.state), dlmgr_state_name(row->state));
+    CHECK_INT(r.error_code, row->code);
+    CHECK_INT(r.error_class, row->class_);
+    if (!strstr(r.text, row->says))
+        CHECK_STR(r.text, row->says);
+    CHECK_INT(count_requests() - before, row->requests);
+    CHECK_INT(house_files(&house), r.state == DLMGR_DONE);
+    if (r.state == DLMGR_DONE) {
+        check_file(row, &r);
+        check_unverified(id, row->unverified);
+        unlink(r.path);
+    }
+    house_forget(&house, id);
+    CHECK_INT(house_parts(&house), 0);
+    free(url);
+    free(steps);
+}
+
+static void check_rows(const struct row *rows, size_t n)
+{
+    house_begin(&house);
+    for (size_t i = 0; i < n; i++) {
+        test_about("row %zu: %s", i, rows[i].what);
+        check_row(&rows[i]);
+    }
+    house_end(&house);
+}
+
+static void test_framing(void)
+{
+    check_rows(framing, COUNT(framing));
+}
+
+static void test_codings(void)
+{
+    check_rows(codings, COUNT(codings));
+}
+
+static void test_digests(void)
+{
+    check_rows(digests, COUNT(digests));
+}
+
+static const struct test tests[] = {
+    TEST(test_framing),
+    TEST(test_codings),
+    TEST(test_digests),
+};
+
+TEST_MAIN("http", tests)
