@@ -35,8 +35,9 @@ struct watch {
 struct dlm_fetch {
     uv_loop_t *loop;
     CURLM *multi;
-    uv_timer_t timer;
-    struct watch **watches; /* by socket */
+    uv_timer_t timer, soon;
+    struct dlm_fetching *broken; /* what libcurl would not end by itself */
+    struct watch **watches;      /* by socket */
     size_t n_watches;
     CURL *kept[KEPT_MAX];
     size_t n_kept;
@@ -58,6 +59,19 @@ static void collect(struct dlm_fetch *f)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &g);
         dlm_fetch_remove(f, g); /* the message is gone after this */
         g->done(g, code);
+    }
+}
+
+/* libcurl only returns the error of a body that was refused when a pause ended, and forgets the request's socket. */
+static void on_soon(uv_timer_t *timer)
+{
+    struct dlm_fetch *f = container_of(timer, struct dlm_fetch, soon);
+
+    while (f->broken) {
+        struct dlm_fetching *g = f->broken;
+
+        dlm_fetch_remove(f, g);
+        g->done(g, g->broken);
     }
 }
 
@@ -278,6 +292,7 @@ int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e)
     }
     f->loop = loop;
     uv_timer_init(loop, &f->timer);
+    uv_timer_init(loop, &f->soon);
     curl_multi_setopt(f->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f);
     curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, on_set_timer);
@@ -300,6 +315,7 @@ void dlm_fetch_stop(struct dlm_fetch *f)
     free(TAKE_PTR(f->watches));
     f->n_watches = 0;
     uv_close((uv_handle_t *)&f->timer, NULL);
+    uv_close((uv_handle_t *)&f->soon, NULL);
 }
 
 void dlm_fetch_free(struct dlm_fetch *f)
@@ -357,24 +373,39 @@ int dlm_fetch_add(struct dlm_fetch *m, struct dlm_fetching *f)
     if (curl_multi_add_handle(m->multi, f->easy) != CURLM_OK)
         return DLMGR_ENOMEM;
     f->active = true;
+    f->broken = CURLE_OK;
     return 0;
 }
 
 void dlm_fetch_remove(struct dlm_fetch *m, struct dlm_fetching *f)
 {
+    struct dlm_fetching **at = &m->broken;
+
     if (!f->active)
         return;
     f->active = false;
+    while (*at && *at != f)
+        at = &(*at)->next_broken;
+    if (*at)
+        *at = f->next_broken;
     curl_multi_remove_handle(m->multi, f->easy);
 }
 
 void dlm_fetch_unpause(struct dlm_fetch *m, struct dlm_fetching *f)
 {
+    CURLcode code;
+
+    if (!f->active || f->broken)
+        return;
     /* What libcurl kept comes out now; it then arms its own timer, in which an end is collected. */
-    if (f->active) {
-        curl_easy_pause(f->easy, CURLPAUSE_CONT);
-        turned(m);
-    }
+    code = curl_easy_pause(f->easy, CURLPAUSE_CONT);
+    turned(m);
+    if (code == CURLE_OK)
+        return;
+    f->broken = code;
+    f->next_broken = m->broken;
+    m->broken = f;
+    uv_timer_start(&m->soon, on_soon, 0, 0);
 }
 
 void dlm_fetch_turned(struct dlm_fetch *f, void (*fn)(void *context), void *context)

@@ -19,7 +19,9 @@ struct dlm_fetch;
 struct dlm_fetching {
     CURL *easy;
     void (*done)(struct dlm_fetching *f, CURLcode code);
-    bool active; /* in the multi handle */
+    bool active;     /* in the multi handle */
+    CURLcode broken; /* going on after a pause it failed with this */
+    struct dlm_fetching *next_broken;
 };
 
 int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e);
@@ -38,7 +40,7 @@ int dlm_fetch_add(struct dlm_fetch *m, struct dlm_fetching *f);
 void dlm_fetch_remove(struct dlm_fetch *m, struct dlm_fetching *f);
 /* fn: after each time that libcurl brought bytes, before `done` of what ended with them. One a fetch. */
 void dlm_fetch_turned(struct dlm_fetch *f, void (*fn)(void *context), void *context);
-/* A paused one goes on, at the next turn of the loop. */
+/* A paused one goes on, at the next turn of the loop; it also ends there when the bytes that libcurl kept for it are refused. */
 void dlm_fetch_unpause(struct dlm_fetch *m, struct dlm_fetching *f);
 
 #endif
