@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 
 int dlm_fail(dlmgr_error *e, int code, const char *fmt, ...)
@@ -262,6 +263,20 @@ int dlm_fsync_dir(int dirfd)
         return errno == EINVAL ? 0 : -errno;
     }
     return 0;
+}
+
+const char *dlm_kind_name(unsigned mode)
+{
+    static const struct {
+        unsigned type;
+        const char *name;
+    } kinds[] = {{S_IFLNK, "a symlink"}, {S_IFDIR, "a directory"}, {S_IFIFO, "a FIFO"},
+                 {S_IFSOCK, "a socket"}, {S_IFCHR, "a device"},    {S_IFBLK, "a device"}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+        if ((mode & S_IFMT) == kinds[i].type)
+            return kinds[i].name;
+    return NULL;
 }
 
 void dlm_hex(const void *data, size_t len, char *out)

@@ -119,6 +119,9 @@ ssize_t dlm_pread_all(int fd, void *data, size_t len, int64_t offset);
 /* 0 or -errno; a file system without directory sync (EINVAL) counts as synced. */
 int dlm_fsync_dir(int dirfd);
 
+/* What stands there by its st_mode: "a symlink", "a FIFO"...; NULL: a regular file. */
+const char *dlm_kind_name(unsigned mode);
+
 /* Hex of data into out (2 * len + 1 bytes), lower case. */
 void dlm_hex(const void *data, size_t len, char *out);
 

@@ -128,22 +128,6 @@ static int open_home(struct dlm_doctor *d, const char *home, dlmgr_error *e)
 
 /* ---- Files ---------------------------------------------------------------------------------------------- */
 
-static const char *type_name(mode_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFLNK:
-        return "is a symbolic link";
-    case S_IFDIR:
-        return "is a directory";
-    case S_IFIFO:
-        return "is a FIFO";
-    case S_IFSOCK:
-        return "is a socket";
-    default:
-        return "is a device";
-    }
-}
-
 /* Through a path of /proc, which follows no link; the O_PATH descriptor has no locks to drop. */
 static bool set_mode(int homefd, const char *name)
 {
@@ -166,7 +150,7 @@ static bool look_at(struct dlm_doctor *d, const char *name, const char *const *t
         return true;
     if (!S_ISREG(st.st_mode)) {
         moved = dlm_doctor_move(d, together);
-        snprintf(what, sizeof(what), "%s, not a regular file%s%s", type_name(st.st_mode),
+        snprintf(what, sizeof(what), "is %s, not a regular file%s%s", dlm_kind_name(st.st_mode),
                  moved ? "; moved to " : "", moved ? d->moved_to : "");
         dlm_doctor_report(d, name, what, "move it away", moved);
         return !moved;

@@ -148,6 +148,12 @@ static int take_name(const struct dlm_finish *f)
     return r == -EISDIR || r == -ENOTEMPTY ? -EEXIST : r;
 }
 
+/* FAT, exFAT and some FUSE and network file systems give all files one mode; ours was 0600 from the start, so nothing is opened by that. */
+static bool has_no_modes(int err)
+{
+    return err == EPERM || err == EOPNOTSUPP || err == ENOSYS;
+}
+
 /* The equal file stays, if it is still there: else the part would have been the last copy. */
 static int leave_same(struct dlm_finish *f)
 {
@@ -176,7 +182,7 @@ int dlm_finish_move(struct dlm_finish *f)
         return dlm_finish_trouble(f, r, "look at", f->part);
     if (r == 0)
         return stands_for(f, f->chosen, &f->ident) == 1 ? DLM_FINISH_OK : vanished(f);
-    if (fchmod(f->fd, dlm_dir_file_mode(f->dir, (unsigned)f->mask)) < 0)
+    if (fchmod(f->fd, dlm_dir_file_mode(f->dir, (unsigned)f->mask)) < 0 && !has_no_modes(errno))
         return dlm_finish_trouble(f, -errno, "set the permissions of", f->part);
     r = take_name(f);
     if (r == -EEXIST)

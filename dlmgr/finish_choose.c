@@ -35,16 +35,17 @@ PRINTF(2, 3) static int exists(struct dlm_finish *f, const char *fmt, ...)
 /* A policy's word on what stands at the name. */
 static int forbid(struct dlm_finish *f, const struct stat *st)
 {
+    const char *kind = dlm_kind_name(st->st_mode);
+
     return exists(f, "is %s already: set --out NAME and retry, or add it with --on-exists rename",
-                  S_ISDIR(st->st_mode) ? "a directory" : "there");
+                  kind ? kind : "there");
 }
 
 static int replace(struct dlm_finish *f, const struct stat *st)
 {
     if (S_ISREG(st->st_mode) || S_ISLNK(st->st_mode))
         return DLM_FINISH_OK;
-    return exists(f, "is %s and not replaced: set --out NAME and retry",
-                  S_ISDIR(st->st_mode) ? "a directory" : "not a file");
+    return exists(f, "is %s and not replaced: set --out NAME and retry", dlm_kind_name(st->st_mode));
 }
 
 static int differs(struct dlm_finish *f)
@@ -59,7 +60,10 @@ static int compare(struct dlm_finish *f, const struct stat *st)
     struct dlm_ident other;
     int r;
 
-    if (!S_ISREG(st->st_mode) || st->st_size != f->ident.size)
+    if (!S_ISREG(st->st_mode))
+        return exists(f, "is %s and is not the same: set --out NAME and retry",
+                      dlm_kind_name(st->st_mode));
+    if (st->st_size != f->ident.size)
         return differs(f);
     fd = openat(f->dir->fd, f->chosen, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)

@@ -43,12 +43,8 @@ bool dlm_ident_same_file(const struct dlm_ident *a, const struct dlm_ident *b)
 
 static const char *kind_of(const struct stat *st)
 {
-    if (S_ISLNK(st->st_mode))
-        return "a symlink";
-    if (S_ISDIR(st->st_mode))
-        return "a directory";
     if (!S_ISREG(st->st_mode))
-        return "a device, FIFO or socket";
+        return dlm_kind_name(st->st_mode);
     if (st->st_uid != geteuid())
         return "another user's file";
     return st->st_nlink != 1 ? "a file with several names" : NULL;

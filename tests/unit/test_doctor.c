@@ -217,9 +217,9 @@ static void test_doctor_types(void)
         const char *name, *what;
         int type;
     } rows[] = {
-        {"journal.db", "symbolic link", S_IFLNK}, {"journal.db-wal", "FIFO", S_IFIFO},
-        {"secrets.db", "directory", S_IFDIR},     {"slots", "FIFO", S_IFIFO},
-        {"lock", "directory", S_IFDIR},           {"daemon.log", "symbolic link", S_IFLNK},
+        {"journal.db", "symlink", S_IFLNK},   {"journal.db-wal", "FIFO", S_IFIFO},
+        {"secrets.db", "directory", S_IFDIR}, {"slots", "FIFO", S_IFIFO},
+        {"lock", "directory", S_IFDIR},       {"daemon.log", "symlink", S_IFLNK},
     };
     CLEANUP_FREE char *other = method_text("%s/other", test_dir());
     struct stat st;
