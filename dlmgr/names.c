@@ -161,6 +161,8 @@ void dlm_name_safe(const char *raw, size_t len, char out[DLM_NAME_SIZE])
         snprintf(out, DLM_NAME_SIZE, "%s", DLM_NAME_FALLBACK);
     else
         fit(p, n, "", out);
+    for (n = strlen(out); out[n - 1] == ' '; n--) /* where it was cut there may have been one */
+        out[n - 1] = '\0';
 }
 
 static int hex_value(char c)
