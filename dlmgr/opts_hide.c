@@ -13,25 +13,32 @@
 #include <openssl/evp.h>
 #include <strings.h>
 
-#define SECRETS_MAX 128
-
 struct secrets {
-    char *texts[SECRETS_MAX];
-    size_t n;
+    char **texts;
+    size_t n, room;
     bool failed;
 };
 
 static void add(struct secrets *s, const char *text, size_t len)
 {
-    char *copy;
+    size_t room = s->n == s->room ? 2 * s->room + 16 : s->room;
+    char **texts = s->texts;
 
-    if (len < DLM_SECRET_MIN || s->n == SECRETS_MAX)
+    if (len < DLM_SECRET_MIN)
         return;
-    copy = dlm_strndup(text, len);
-    if (!copy)
+    if (room > s->room)
+        texts = dlm_realloc(s->texts, room * sizeof(*texts));
+    if (!texts) {
         s->failed = true;
+        return;
+    }
+    s->texts = texts;
+    s->room = room;
+    texts[s->n] = dlm_strndup(text, len);
+    if (texts[s->n])
+        s->n++;
     else
-        s->texts[s->n++] = copy;
+        s->failed = true;
 }
 
 static void add_both(const char *secret, size_t len, void *context)
@@ -130,7 +137,8 @@ static void collect(const struct dlm_opts *o, struct secrets *s)
     for (size_t i = 0; i < ARRAY_SIZE(proxies); i++)
         if (proxies[i])
             dlm_url_secrets(proxies[i], add_userinfo, s);
-    qsort(s->texts, s->n, sizeof(s->texts[0]), by_length);
+    if (s->n)
+        qsort(s->texts, s->n, sizeof(s->texts[0]), by_length);
 }
 
 /* text with each occurrence of the secret replaced, into b. */
@@ -166,6 +174,7 @@ char *dlm_opts_hide(const struct dlm_opts *o, const void *data, size_t len, size
         }
         free(s.texts[i]);
     }
+    free(s.texts);
     *ret_len = text.len;
     taken = s.failed ? NULL : dlm_buf_take(&text);
     dlm_buf_free(&text);

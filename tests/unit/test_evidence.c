@@ -155,6 +155,21 @@ static void test_secrets_between_any_bytes(void)
     }
 }
 
+/* However many secrets there are, the last one counts as the first does. */
+static void test_secrets_of_many_headers(void)
+{
+    static char text[1000][24], *many[1000];
+    const struct dlm_opts opts = {.headers = many, .n_headers = 1000, .password = password};
+    size_t n = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        snprintf(text[i], sizeof(text[i]), "X-%d: value-%d-", i, i);
+        many[i] = text[i];
+    }
+    CLEANUP_FREE char *shown = dlm_opts_hide(&opts, "value-0- value-999- p4ss", 24, &n);
+    CHECK_STR(shown, "*** *** ***");
+}
+
 /* ---- TLS ----------------------------------------------------------------------------------------------- */
 
 static void test_which_check_failed(void)
@@ -253,6 +268,7 @@ static const struct test tests[] = {
     TEST(test_addresses),
     TEST(test_secrets_are_taken_out),
     TEST(test_secrets_between_any_bytes),
+    TEST(test_secrets_of_many_headers),
     TEST(test_which_check_failed),
     TEST(test_an_error_has_all_members),
     TEST(test_names_of_stages),
