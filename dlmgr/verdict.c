@@ -290,7 +290,9 @@ static void judge_beyond(const struct question *q, struct dlm_verdict *v)
 {
     const struct dlm_have *h = q->have;
     const struct dlm_content_range *r = &q->answer->range;
-    bool proven = q->asked->conditional || h->digest_given;
+    /* Of an unknown size: a server that does not look at If-Range may say this of another version, as long as what we have by chance. */
+    bool said = h->total >= 0 || (q->validator[0] && dlm_validator_same(h->validator, q->validator));
+    bool proven = h->digest_given || (q->asked->conditional && said);
 
     if (!q->asked->ranged)
         return refuse(q, v, "a range is refused though none was asked for");

@@ -189,7 +189,7 @@ static const struct row part_rows[] = {
 };
 
 static const struct row beyond_rows[] = {
-    {"all there, of unknown total", REST(1000), UNKNOWN(1000), H416 CR("*/1000"), COMPLETE(1000), NULL, {0, false}},
+    {"all there, of unknown total, but perhaps of another version", REST(1000), UNKNOWN(1000), H416 CR("*/1000"), RESTART(), "a range that the file has", {0, false}},
     {"all there, validator repeated", REST(1000), UNKNOWN(1000), H416 V1 CR("*/1000"), COMPLETE(1000), NULL, {0, false}},
     {"all there, of known total", REST(1000), BYTES(1000), H416 CR("*/1000"), COMPLETE(1000), NULL, {0, false}},
     {"all there, the digest decides", BLIND(1000), DIGEST(1000), H416 CR("*/1000"), COMPLETE(1000), NULL, {0, false}},
