@@ -2,14 +2,16 @@
 /*
  * api_open.c - open and close a handle.
  *
- * OWN takes the lock and starts an engine, or fails. ATTACH connects, trying for six seconds while the lock is held and
- * nobody answers. EITHER looks who is there, and looks again at each call: see api.c.
+ * OWN takes the lock and starts an engine, or fails when an owner answers. ATTACH connects. Both try for six seconds while the lock is held
+ * and nobody answers: an owner comes or goes, or somebody changes the journal without one. EITHER looks who is there, and looks again at each call: see api.c.
  *
  * Closing first refuses new calls and waits for those that are inside, then lets go of what the handle holds, the lock last. After
  * fork() the child has neither the threads nor the locks, and the numbers of our descriptors may be those of its own files, so there a
  * handle is only memory.
  */
 #include "dlmgr/api_session.h"
+
+#include <time.h>
 
 /* ---- Opening ------------------------------------------------------------------------------------------------ */
 
@@ -37,6 +39,29 @@ static int check_options(int mode, const dlmgr_options *o, dlmgr_error *e)
     return 0;
 }
 
+static bool owner_answers(struct dlmgr *h)
+{
+    struct dlm_client *client = NULL;
+    int r = dlm_client_open(h->home, &client, NULL);
+
+    dlm_client_close(client);
+    return !dlm_api_absent(r);
+}
+
+static int take_lock(struct dlmgr *h, dlmgr_error *e)
+{
+    const struct timespec between = {.tv_nsec = DLM_API_BETWEEN_MS * 1000000L};
+    int64_t until = dlm_clock_mono() + DLM_API_OWNER_MS;
+
+    for (;;) {
+        int r = dlm_home_lock(h->home, e);
+
+        if (r != DLMGR_EBUSY || dlm_clock_mono() >= until || owner_answers(h))
+            return r;
+        nanosleep(&between, NULL);
+    }
+}
+
 static int own(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)
 {
     const struct dlm_engine_settings settings = {
@@ -47,7 +72,7 @@ static int own(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)
         .keep_done_n = o->keep_done_n ? o->keep_done_n : -1,
         .listen_fd = o->listen_fd,
     };
-    int r = dlm_home_lock(h->home, e);
+    int r = take_lock(h, e);
 
     return r < 0 ? r : dlm_engine_start(h->home, &settings, h->log, &h->engine, e);
 }

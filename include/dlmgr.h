@@ -166,7 +166,7 @@ typedef struct dlmgr_options {
 
 /*
  * Open the home (made with mode 0700 when missing, but not to attach). On success *ret_handle is yours until dlmgr_close(). options may
- * be NULL. DLMGR_EBUSY names the owner's pid in error->text. Any thread.
+ * be NULL. DLMGR_EBUSY names the owner's pid in error->text, at once when that answers, else after 6 s. Any thread.
  *
  * A handle opened EITHER looks anew at each call who owns the home now. While an owner comes or goes a call takes up to 6 s, then it
  * is DLMGR_ELINK. When the owner goes while a change is under way, nobody knows whether it took effect: DLMGR_ELINK as well, but for what

@@ -434,6 +434,28 @@ static void test_waiting_begins_when_the_door_opens(void)
     dlmgr_close(h);
 }
 
+static void *unlock_soon(void *home)
+{
+    usleep(300000);
+    dlm_home_close(home);
+    return NULL;
+}
+
+/* Who changes the journal without an owner holds the lock for a moment, and is none. */
+static void test_owning_waits_for_a_moment(void)
+{
+    dlmgr *h = open_mode(DLMGR_EITHER, DLMGR_PLACE_JOURNAL);
+    struct dlm_home *home;
+    pthread_t thread;
+
+    CU_ASSERT_EQUAL_FATAL(dlm_home_open(dlmgr_home(h), false, false, &home, NULL), 0);
+    CHECK_INT(dlm_home_lock(home, NULL), 0);
+    CHECK_INT(pthread_create(&thread, NULL, unlock_soon, home), 0);
+    dlmgr_close(open_mode(DLMGR_OWN, DLMGR_PLACE_ENGINE));
+    CHECK_INT(pthread_join(thread, NULL), 0);
+    dlmgr_close(h);
+}
+
 /* Held, and nobody answers: tried for six seconds, then the process is named. */
 static void test_an_owner_that_never_answers_is_named(void)
 {
@@ -620,6 +642,7 @@ static const struct test tests[] = {
     TEST(test_stop_owner_returns_when_it_has_gone),
     TEST(test_run_ends_when_asked_to_stop),
     TEST(test_waiting_begins_when_the_door_opens),
+    TEST(test_owning_waits_for_a_moment),
     TEST(test_an_owner_that_never_answers_is_named),
     TEST(test_a_change_that_met_the_end_of_its_owner),
     TEST(test_owner_tells_who_it_is),
