@@ -2,7 +2,7 @@
 #
 # make               build/dlmgr, build/libdlmgr.so.0, build/libdlmgr.a, man pages
 # make demo          see it work      make check [T=name]   prove it      make bench    compare it
-# make crash, storm, upgrade  kill it, replace it  make asan tsan cov  prove more    make lint format
+# make crash, storm, soak, upgrade  kill it, replace it  make asan tsan cov  prove more    make lint format
 # make deps          install the Debian packages that are missing (NODEPS=1: demo and check do not)
 #
 # Sources are found by themselves. A test program is any tests/*/*.c that defines main() or ends in TEST_MAIN().
@@ -161,6 +161,9 @@ crash:
 # FILES tasks of one session and KILLS kills, embedded and with the service.
 storm: tests
 	$(Q)B=$(B) tests/crash/storm.sh
+# Random everything for SOAK seconds.
+soak: tests
+	$(Q)SOAK=$(or $(SOAK),3600) DLMGR=$(B)/dlmgr $(B)/soak/test_soak
 # Replacing the program under load, ROUNDS times.
 upgrade: tests
 	$(Q)B=$(B) ROUNDS=$(or $(ROUNDS),100) tests/upgrade.sh
@@ -211,7 +214,7 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tests examples deps demo check run-tests crash storm upgrade bench asan tsan cov lint format install uninstall clean
+.PHONY: all tests examples deps demo check run-tests crash storm soak upgrade bench asan tsan cov lint format install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

@@ -94,6 +94,12 @@ void lies_make(struct lies *l, unsigned steps, unsigned most, unsigned large_in)
     l->size[2] = dice_roll(2) ? l->size[1] : 200000 + (int64_t)dice_roll(most - 200000);
     if (large_in && dice_roll(large_in) == 0)
         l->size[1] = l->size[2] = 17 << 20; /* several connections */
+    lies_again(l, steps);
+}
+
+void lies_again(struct lies *l, unsigned steps)
+{
+    l->len = 0;
     for (unsigned n = 1 + dice_roll(steps); n > 0; n--) {
         say_step(l);
         if (l->size[1] > 16 << 20) /* so that the others have time to join */

@@ -26,6 +26,8 @@ struct lies {
 
 /* At most so many bytes (over 200,000), but one in large_in (0: none) is large enough for several connections. */
 void lies_make(struct lies *l, unsigned steps, unsigned most, unsigned large_in);
+/* The same versions, but other steps. */
+void lies_again(struct lies *l, unsigned steps);
 /* Nothing but one version from now on. */
 void lies_end(struct lies *l, int version);
 /* Is the file at path, of which the journal says that it has total bytes, one of the versions? */
