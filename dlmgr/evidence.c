@@ -9,7 +9,6 @@
 #include "dlmgr/evidence.h"
 
 #include "dlmgr/json.h"
-#include "dlmgr/opts_hide.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -101,16 +100,26 @@ char *dlm_shown_value(enum dlm_shown how, const char *value)
 /* ---- Members ---------------------------------------------------------------------------------------- */
 
 /* What a server wrote, without our secrets, cut; NULL: no memory. */
-static json_t *foreign_json(const struct dlm_opts *o, const void *data, size_t len, size_t most)
+static json_t *foreign_json(struct dlm_hide *h, const void *data, size_t len, size_t most)
 {
     size_t n = 0;
-    CLEANUP_FREE char *text = dlm_opts_hide(o, data, len, &n);
+    CLEANUP_FREE char *text = dlm_hide(h, data, len, &n);
 
     return text ? dlm_bytes_to_json(text, dlm_cut_text(text, n, most)) : NULL;
 }
 
+/* Hidden before it is cut, lest the beginning of a secret stays. NULL: no memory. */
+static char *shown_field(struct dlm_hide *h, enum dlm_shown how, const char *value)
+{
+    size_t n = 0;
+    CLEANUP_FREE char *plain = dlm_hide(h, value, strlen(value), &n);
+
+    return plain ? dlm_shown_value(how, plain) : NULL;
+}
+
 /* All lines of one field as one value; false: there is none. */
-static bool field_value(CURL *easy, const char *name, enum dlm_shown how, struct dlm_buf *b)
+static bool field_value(CURL *easy, struct dlm_hide *hide, const char *name, enum dlm_shown how,
+                        struct dlm_buf *b)
 {
     static const unsigned from[] = {CURLH_HEADER, CURLH_CONNECT};
     struct curl_header *h;
@@ -121,7 +130,7 @@ static bool field_value(CURL *easy, const char *name, enum dlm_shown how, struct
 
             if (curl_easy_header(easy, name, n, from[i], -1, &h) != CURLHE_OK)
                 break;
-            shown = dlm_shown_value(how, h->value);
+            shown = shown_field(hide, how, h->value);
             if (b->len)
                 dlm_buf_puts(b, ", ");
             dlm_buf_puts(b, shown ? shown : "***");
@@ -129,19 +138,19 @@ static bool field_value(CURL *easy, const char *name, enum dlm_shown how, struct
     return b->len > 0;
 }
 
-static json_t *headers_json(const struct dlm_scene *s)
+static json_t *headers_json(const struct dlm_scene *s, struct dlm_hide *hide)
 {
     json_t *object = NULL;
 
     for (size_t i = 0; s->easy && i < ARRAY_SIZE(fields); i++) {
         CLEANUP_BUF struct dlm_buf b = {0};
 
-        if (!field_value(s->easy, fields[i].name, fields[i].how, &b))
+        if (!field_value(s->easy, hide, fields[i].name, fields[i].how, &b))
             continue;
         if (!object)
             object = json_object();
-        if (b.failed || json_object_set_new(object, fields[i].name,
-                                            foreign_json(s->opts, b.data, b.len, SIZE_MAX))) {
+        if (b.failed ||
+            json_object_set_new(object, fields[i].name, dlm_bytes_to_json(b.data, b.len))) {
             json_decref(object);
             return NULL;
         }
@@ -176,10 +185,16 @@ static json_t *url_json(const char *text)
 
 json_t *dlm_evidence(const struct dlm_scene *s)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "url", url_json(s->at->wire), "address",
-                     address_json(s), "proxy", url_json(s->proxy), "headers", headers_json(s),
-                     "body_excerpt",
-                     s->body ? foreign_json(s->opts, s->body, s->n_body, DLM_EXCERPT_MAX)
-                             : json_null(),
-                     "tls", dlm_tls_json(s->tls, s->check, s->detail));
+    struct dlm_hide hide = {0};
+    json_t *evidence;
+
+    dlm_scene_hide(s, &hide);
+    evidence = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "url", url_json(s->at->wire), "address",
+                         address_json(s), "proxy", url_json(s->proxy), "headers",
+                         headers_json(s, &hide), "body_excerpt",
+                         s->body ? foreign_json(&hide, s->body, s->n_body, DLM_EXCERPT_MAX)
+                                 : json_null(),
+                         "tls", dlm_tls_json(s->tls, s->check, s->detail));
+    dlm_hide_clear(&hide);
+    return evidence;
 }

@@ -15,6 +15,7 @@
 #ifndef DLM_EVIDENCE_H
 #define DLM_EVIDENCE_H
 
+#include "dlmgr/opts_hide.h"
 #include "dlmgr/origin.h"
 #include "dlmgr/request.h"
 #include "dlmgr/tls.h"
@@ -38,12 +39,19 @@ struct dlm_scene {
 
 /* An object of the members above; NULL: no memory. */
 json_t *dlm_evidence(const struct dlm_scene *s);
+/* Words of libcurl's lose what is secret: it names a proxy that it cannot use. */
+void dlm_scene_words(const struct dlm_scene *s, char *words, size_t room);
+
+/* All that the request may have carried and nobody else may see; *ret is to be cleared. */
+void dlm_scene_hide(const struct dlm_scene *s, struct dlm_hide *ret);
 
 /* ---- Pure, for tests ------------------------------------------------------------------------------ */
 
 /* A value as it may be shown, yours: free(). Of a challenge the scheme and the realm, of a URL what is no secret; cut at DLM_SHOWN_MAX. */
 enum dlm_shown { DLM_SHOWN_TEXT, DLM_SHOWN_URL, DLM_SHOWN_CHALLENGE };
 char *dlm_shown_value(enum dlm_shown how, const char *value);
+/* Logins and passwords that a netrc text has for the host. */
+void dlm_hide_netrc(struct dlm_hide *h, const char *text, const char *host);
 /* How many bytes, at most `most`, end at the end of a UTF-8 sequence; `most` itself when the data is no UTF-8 there. */
 size_t dlm_cut_text(const char *data, size_t len, size_t most);
 

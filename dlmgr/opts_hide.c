@@ -13,63 +13,133 @@
 #include <openssl/evp.h>
 #include <strings.h>
 
-struct secrets {
-    char **texts;
-    size_t n, room;
-    bool failed;
+/* ---- Collecting ------------------------------------------------------------------------------------ */
+
+static void keep(struct dlm_hide *h, char *copy)
+{
+    size_t room = h->n < h->room ? h->room : 2 * h->room + 16;
+    char **grown = room == h->room ? h->texts : dlm_realloc(h->texts, room * sizeof(*grown));
+
+    h->failed |= !copy || !grown;
+    h->sorted = false;
+    if (grown) {
+        h->texts = grown;
+        h->room = room;
+    }
+    if (copy && grown)
+        h->texts[h->n++] = copy;
+    else
+        free(copy);
+}
+
+/* How pages and JSON write a character that they need for themselves. */
+struct escape {
+    char c;
+    const char *as;
 };
 
-static void add(struct secrets *s, const char *text, size_t len)
-{
-    size_t room = s->n == s->room ? 2 * s->room + 16 : s->room;
-    char **texts = s->texts;
+static const struct escape html[] = {{'&', "&amp;"},  {'<', "&lt;"},   {'>', "&gt;"},
+                                     {'"', "&quot;"}, {'\'', "&#39;"}, {0}};
+static const struct escape in_json[] = {{'"', "\\\""}, {'\\', "\\\\"}, {'/', "\\/"}, {0}};
 
+static void keep_escaped(struct dlm_hide *h, const char *text, size_t len, const struct escape *as)
+{
+    CLEANUP_BUF struct dlm_buf b = {0};
+    bool any = false;
+
+    for (size_t i = 0; i < len; i++) {
+        const struct escape *e = as;
+
+        while (e->c && e->c != text[i])
+            e++;
+        any |= e->c != 0;
+        dlm_buf_add(&b, e->c ? e->as : text + i, e->c ? strlen(e->as) : 1);
+    }
+    if (any || b.failed)
+        keep(h, dlm_buf_take(&b));
+}
+
+static void add(struct dlm_hide *h, const char *text, size_t len)
+{
     if (len < DLM_SECRET_MIN)
         return;
-    if (room > s->room)
-        texts = dlm_realloc(s->texts, room * sizeof(*texts));
-    if (!texts) {
-        s->failed = true;
-        return;
-    }
-    s->texts = texts;
-    s->room = room;
-    texts[s->n] = dlm_strndup(text, len);
-    if (texts[s->n])
-        s->n++;
-    else
-        s->failed = true;
+    keep(h, dlm_strndup(text, len));
+    keep_escaped(h, text, len, html);
+    keep_escaped(h, text, len, in_json);
 }
 
 static void add_both(const char *secret, size_t len, void *context)
 {
     CLEANUP_FREE char *plain = dlm_strndup(secret, len);
-    struct secrets *s = context;
+    struct dlm_hide *h = context;
     size_t n;
 
-    add(s, secret, len);
+    add(h, secret, len);
     if (!plain) {
-        s->failed = true;
+        h->failed = true;
         return;
     }
     n = dlm_percent_decode(plain, len, NULL);
     if (n != len)
-        add(s, plain, n);
+        add(h, plain, n);
 }
 
-static void add_text(struct secrets *s, const char *text)
+void dlm_hide_text(struct dlm_hide *h, const char *text)
 {
     if (text)
-        add(s, text, strlen(text));
+        add(h, text, strlen(text));
 }
 
-static void add_userinfo(const char *secret, size_t len, void *context)
+static void add_basic(struct dlm_hide *h, const char *pair)
+{
+    size_t len = strlen(pair);
+    unsigned char *coded = dlm_alloc(len / 3 * 4 + 5);
+
+    if (coded) {
+        EVP_EncodeBlock(coded, (const unsigned char *)pair, (int)len);
+        dlm_hide_text(h, (const char *)coded);
+    }
+    h->failed |= !coded;
+    free(coded);
+}
+
+void dlm_hide_user(struct dlm_hide *h, const char *user, const char *password)
+{
+    CLEANUP_BUF struct dlm_buf pair = {0};
+
+    dlm_hide_text(h, password);
+    if (!user || !password)
+        return;
+    dlm_buf_printf(&pair, "%s:%s", user, password);
+    if (pair.failed)
+        h->failed = true;
+    else
+        add_basic(h, pair.data);
+}
+
+/* A signing parameter's value, or user:password of a URL, and that as Basic sends it. */
+static void add_part(const char *secret, size_t len, void *context)
 {
     const char *colon = memchr(secret, ':', len);
+    CLEANUP_BUF struct dlm_buf pair = {0};
+    struct dlm_hide *h = context;
 
-    add_both(secret, len, context);
+    add_both(secret, len, h);
     if (colon)
-        add_both(colon + 1, len - (size_t)(colon + 1 - secret), context);
+        add_both(colon + 1, len - (size_t)(colon + 1 - secret), h);
+    dlm_buf_add(&pair, secret, len);
+    dlm_buf_puts(&pair, colon ? "" : ":");
+    if (!pair.failed) {
+        pair.data[dlm_percent_decode(pair.data, pair.len, NULL)] = '\0';
+        add_basic(h, pair.data);
+    }
+    h->failed |= pair.failed;
+}
+
+void dlm_hide_url(struct dlm_hide *h, const char *url)
+{
+    if (url)
+        dlm_url_secrets(url, add_part, h);
 }
 
 /* Fields whose values are no secret, and words that any answer may hold. */
@@ -85,60 +155,58 @@ static bool is_harmless(const char *line, size_t name)
     return false;
 }
 
+/* Each value of "a=1; b=2". */
+static void add_cookies(struct dlm_hide *h, const char *value)
+{
+    for (const char *at = value; at; at = strchr(at, ';')) {
+        const char *equals;
+        size_t len;
+
+        at += strspn(at, "; ");
+        len = strcspn(at, ";");
+        equals = memchr(at, '=', len);
+        if (equals)
+            add_both(equals + 1, len - (size_t)(equals + 1 - at), h);
+    }
+}
+
 /* "Name: value", and what follows the scheme in "Authorization: Bearer value". */
-static void add_header(struct secrets *s, const char *line)
+void dlm_hide_header(struct dlm_hide *h, const char *line)
 {
     const char *value = line + strcspn(line, ":;");
+    size_t name = (size_t)(value - line);
     const char *word;
 
-    if (is_harmless(line, (size_t)(value - line)))
+    if (is_harmless(line, name))
         return;
     value += strspn(value, ":; \t");
     word = strchr(value, ' ');
-    add_text(s, value);
-    if (word)
-        add_text(s, word + 1);
+    dlm_hide_text(h, value);
+    dlm_hide_text(h, word ? word + 1 : NULL);
+    if (name == 6 && strncasecmp(line, "cookie", name) == 0)
+        add_cookies(h, value);
 }
 
-static void add_basic(struct secrets *s, const char *user, const char *password)
+void dlm_hide_opts(struct dlm_hide *h, const struct dlm_opts *o)
 {
-    CLEANUP_BUF struct dlm_buf pair = {0};
-    CLEANUP_FREE unsigned char *coded = NULL;
+    const char *const proxies[] = {o->proxy, o->http_proxy, o->https_proxy, o->all_proxy};
 
-    if (!user || !password)
-        return;
-    dlm_buf_printf(&pair, "%s:%s", user, password);
-    coded = pair.failed ? NULL : dlm_alloc(pair.len / 3 * 4 + 5);
-    if (!coded) {
-        s->failed = true;
-        return;
-    }
-    EVP_EncodeBlock(coded, (const unsigned char *)pair.data, (int)pair.len);
-    add_text(s, (const char *)coded);
+    for (size_t i = 0; i < o->n_headers; i++)
+        dlm_hide_header(h, o->headers[i]);
+    dlm_hide_user(h, o->user, o->password);
+    for (size_t i = 0; i < o->n_urls; i++)
+        dlm_hide_url(h, o->urls[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(proxies); i++)
+        dlm_hide_url(h, proxies[i]);
 }
+
+/* ---- Taking them out ------------------------------------------------------------------------------- */
 
 static int by_length(const void *a, const void *b)
 {
     size_t la = strlen(*(char *const *)a), lb = strlen(*(char *const *)b);
 
     return la < lb ? 1 : la > lb ? -1 : 0;
-}
-
-static void collect(const struct dlm_opts *o, struct secrets *s)
-{
-    const char *const proxies[] = {o->proxy, o->http_proxy, o->https_proxy, o->all_proxy};
-
-    for (size_t i = 0; i < o->n_headers; i++)
-        add_header(s, o->headers[i]);
-    add_text(s, o->password);
-    add_basic(s, o->user, o->password);
-    for (size_t i = 0; i < o->n_urls; i++)
-        dlm_url_secrets(o->urls[i], add_userinfo, s);
-    for (size_t i = 0; i < ARRAY_SIZE(proxies); i++)
-        if (proxies[i])
-            dlm_url_secrets(proxies[i], add_userinfo, s);
-    if (s->n)
-        qsort(s->texts, s->n, sizeof(s->texts[0]), by_length);
 }
 
 /* text with each occurrence of the secret replaced, into b. */
@@ -156,27 +224,39 @@ static void replace(const char *text, size_t len, const char *secret, struct dlm
     dlm_buf_add(b, text, len);
 }
 
-char *dlm_opts_hide(const struct dlm_opts *o, const void *data, size_t len, size_t *ret_len)
+static void sort(struct dlm_hide *h)
 {
-    struct secrets s = {.n = 0};
+    if (!h->sorted && h->n)
+        qsort(h->texts, h->n, sizeof(h->texts[0]), by_length);
+    h->sorted = true;
+}
+
+char *dlm_hide(struct dlm_hide *h, const void *data, size_t len, size_t *ret_len)
+{
     struct dlm_buf text = {0};
     char *taken;
 
-    collect(o, &s);
+    sort(h);
     dlm_buf_add(&text, data, len);
-    for (size_t i = 0; i < s.n; i++) {
+    for (size_t i = 0; i < h->n && !text.failed; i++) {
         struct dlm_buf next = {0};
 
-        if (!text.failed && memmem(text.data, text.len, s.texts[i], strlen(s.texts[i]))) {
-            replace(text.data, text.len, s.texts[i], &next);
+        if (memmem(text.data, text.len, h->texts[i], strlen(h->texts[i]))) {
+            replace(text.data, text.len, h->texts[i], &next);
             dlm_buf_free(&text);
             text = next;
         }
-        free(s.texts[i]);
     }
-    free(s.texts);
     *ret_len = text.len;
-    taken = s.failed ? NULL : dlm_buf_take(&text);
+    taken = h->failed ? NULL : dlm_buf_take(&text);
     dlm_buf_free(&text);
     return taken;
+}
+
+void dlm_hide_clear(struct dlm_hide *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        free(h->texts[i]);
+    free(h->texts);
+    *h = (struct dlm_hide){0};
 }

@@ -394,6 +394,21 @@ static int stage_of(const struct dlm_transfer *t)
     return dlm_verdict_reached(&r);
 }
 
+/* body: what is held is the beginning of an answer, and not of the file. */
+static struct dlm_scene scene_of(struct dlm_transfer *t, bool body)
+{
+    return (struct dlm_scene){.easy = t->fetching.easy,
+                              .opts = t->opts,
+                              .at = &t->at,
+                              .proxy = dlm_proxy_choose(t->opts, &t->at),
+                              .tried = &t->target.tried,
+                              .tls = t->tls,
+                              .check = t->check,
+                              .detail = t->trouble,
+                              .body = body && t->n_held ? t->held : NULL,
+                              .n_body = t->n_held};
+}
+
 /* What libcurl says about an end that was not ours. */
 static void judge_trouble(struct dlm_transfer *t)
 {
@@ -405,6 +420,11 @@ static void judge_trouble(struct dlm_transfer *t)
         curl_easy_getinfo(t->fetching.easy, CURLINFO_OS_ERRNO, &os_errno);
         trouble.reached = stage_of(t);
     }
+    if (t->trouble[0]) {
+        struct dlm_scene scene = scene_of(t, false);
+
+        dlm_scene_words(&scene, t->trouble, sizeof(t->trouble));
+    }
     trouble.os_errno = (int)os_errno;
     trouble.proxy_status = proxy_refusal(t);
     t->check = dlm_tls_check(t->tls, (int)t->code, t->trouble);
@@ -413,19 +433,9 @@ static void judge_trouble(struct dlm_transfer *t)
     t->status = trouble.proxy_status;
 }
 
-/* body: what is held is the beginning of an answer, and not of the file. */
 static void gather_evidence(struct dlm_transfer *t, bool body)
 {
-    struct dlm_scene scene = {.easy = t->fetching.easy,
-                              .opts = t->opts,
-                              .at = &t->at,
-                              .proxy = dlm_proxy_choose(t->opts, &t->at),
-                              .tried = &t->target.tried,
-                              .tls = t->tls,
-                              .check = t->check,
-                              .detail = t->trouble,
-                              .body = body && t->n_held ? t->held : NULL,
-                              .n_body = t->n_held};
+    struct dlm_scene scene = scene_of(t, body);
 
     json_decref(t->evidence);
     t->evidence = dlm_evidence(&scene);

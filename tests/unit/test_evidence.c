@@ -95,16 +95,28 @@ static void test_addresses(void)
 
 static char url_a[] = "https://joe:pa%24%24word@h/f?X-Amz-Signature=abcdef%2F1&n=plain";
 static char header_a[] = "Authorization: Bearer tok-1234", header_b[] = "Accept: text/html",
-            header_c[] = "X-Key:    keykey", header_d[] = "X-Id: 123";
+            header_c[] = "X-Key:    keykey", header_d[] = "X-Id: 123",
+            header_e[] = "Cookie: sid=c00kie; other=<b>&/x";
 static char user[] = "ann", password[] = "p4ss", proxy[] = "http://prox:proxpass@p:1";
-static char *urls[] = {url_a}, *headers[] = {header_a, header_b, header_c, header_d};
+static char *urls[] = {url_a}, *headers[] = {header_a, header_b, header_c, header_d, header_e};
+
+static char *hidden(const struct dlm_opts *o, const void *data, size_t len, size_t *ret_len)
+{
+    struct dlm_hide h = {0};
+    char *shown;
+
+    dlm_hide_opts(&h, o);
+    shown = dlm_hide(&h, data, len, ret_len);
+    dlm_hide_clear(&h);
+    return shown;
+}
 
 static void test_secrets_are_taken_out(void)
 {
     static const struct dlm_opts opts = {.urls = urls,
                                          .n_urls = 1,
                                          .headers = headers,
-                                         .n_headers = 4,
+                                         .n_headers = 5,
                                          .user = user,
                                          .password = password,
                                          .https_proxy = proxy};
@@ -123,11 +135,14 @@ static void test_secrets_are_taken_out(void)
         {"signature abcdef%2F1, that is abcdef/1", "signature ***, that is ***"},
         {"plain", "plain"},
         {"proxpass", "***"},
+        {"Basic cHJveDpwcm94cGFzcw== and am9lOnBhJCR3b3Jk", "Basic *** and ***"},
+        {"session c00kie", "session ***"},
+        {"<p>&lt;b&gt;&amp;/x, {\"c\":\"<b>&\\/x\"}", "<p>***, {\"c\":\"***\"}"},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
         size_t n = 0;
-        CLEANUP_FREE char *shown = dlm_opts_hide(&opts, rows[i].said, strlen(rows[i].said), &n);
+        CLEANUP_FREE char *shown = hidden(&opts, rows[i].said, strlen(rows[i].said), &n);
 
         test_about("row %zu", i);
         CHECK_STR(shown, rows[i].shown);
@@ -140,14 +155,14 @@ static void test_secrets_between_any_bytes(void)
 {
     static const struct dlm_opts opts = {.password = password};
     size_t n = 0;
-    char *shown = dlm_opts_hide(&opts, "\0p4ss\xff", 6, &n);
+    char *shown = hidden(&opts, "\0p4ss\xff", 6, &n);
 
     CHECK_INT(n, 5);
     CHECK_MEM(shown, "\0***\xff", 5);
     free(shown);
     for (int i = 1; i < 3; i++) {
         dlm_fault_alloc = i;
-        shown = dlm_opts_hide(&opts, "p4ss", 4, &n);
+        shown = hidden(&opts, "p4ss", 4, &n);
         dlm_fault_alloc = 0;
         if (shown)
             CHECK_STR(shown, "***");
@@ -166,8 +181,27 @@ static void test_secrets_of_many_headers(void)
         snprintf(text[i], sizeof(text[i]), "X-%d: value-%d-", i, i);
         many[i] = text[i];
     }
-    CLEANUP_FREE char *shown = dlm_opts_hide(&opts, "value-0- value-999- p4ss", 24, &n);
+    CLEANUP_FREE char *shown = hidden(&opts, "value-0- value-999- p4ss", 24, &n);
     CHECK_STR(shown, "*** *** ***");
+}
+
+/* What libcurl reads from netrc for this host, quoted or not, in either order; nothing of other hosts. */
+static void test_netrc_is_hidden(void)
+{
+    static const char text[] = "machine other.test login o password not-ours\n"
+                               "machine h.test\n\tlogin ann\n\tpassword \"pa ss\\\"word\"\n"
+                               "machine H.TEST password second login bob\n"
+                               "default login any password fallback\n";
+    static const char said[] = "not-ours, pa ss\"word, second, Ym9iOnNlY29uZA==, fallback, bob";
+    struct dlm_hide h = {0};
+    char *shown;
+    size_t n = 0;
+
+    dlm_hide_netrc(&h, text, "h.test");
+    shown = dlm_hide(&h, said, strlen(said), &n);
+    CHECK_STR(shown, "not-ours, ***, ***, ***, ***, bob");
+    free(shown);
+    dlm_hide_clear(&h);
 }
 
 /* ---- TLS ----------------------------------------------------------------------------------------------- */
@@ -269,6 +303,7 @@ static const struct test tests[] = {
     TEST(test_secrets_are_taken_out),
     TEST(test_secrets_between_any_bytes),
     TEST(test_secrets_of_many_headers),
+    TEST(test_netrc_is_hidden),
     TEST(test_which_check_failed),
     TEST(test_an_error_has_all_members),
     TEST(test_names_of_stages),
