@@ -147,6 +147,8 @@ static void cut_shared(struct reading *r, const struct cli_option *option)
         return;
     if (add->headers.items == r->base->headers.items)
         cli_strings_cut(&add->headers, r->arena);
+    if (add->header_refs.items == r->base->header_refs.items)
+        cli_strings_cut(&add->header_refs, r->arena);
     if (add->mirrors.items == r->base->mirrors.items)
         cli_strings_cut(&add->mirrors, r->arena);
 }

@@ -40,6 +40,8 @@ const struct cli_option cli_options[] = {
      "send this header to the URL's own origin; may be repeated"},
     {"header-file", 0, OPTION_HEADERS, IN_LIST, C_NEW, AT(add.headers), 0, 0, "FILE",
      "headers from a file, one a line (not seen by ps)"},
+    {"header-from", 0, OPTION_STRINGS, IN_LIST, C_NEW, AT(add.header_refs), 0, 0, "'K: {..}'",
+     "the owner reads it for each request: {file:PATH}, {env:NAME}, {credential:NAME}"},
     {"user", 'u', OPTION_USER, IN_LIST, C_NEW, AT(add.user), 0, 0, "NAME",
      "HTTP user; the password is asked for, or comes from netrc"},
     {"netrc-file", 0, OPTION_PATH, IN_LIST | IN_CONF, C_NEW, AT(add.netrc_file), 0, 0, "FILE",

@@ -21,7 +21,7 @@ struct add_options {
     const char *out, *dir, *checksum, *user, *netrc_file, *cookie_file, *cacert, *cert, *cert_key;
     const char *pinned_pubkey, *proxy, *key, *session, *user_data;
     const char *password; /* asked for on the terminal, never an option */
-    struct strings headers, mirrors;
+    struct strings headers, header_refs, mirrors;
     int on_exists, create_dirs, paused, priority, connections, max_tries, require_length,
         block_private, ip_version;
     int64_t start_after, limit_rate, retry_wait_ms, max_size;

@@ -22,6 +22,7 @@ static void request_text(const struct add_options *add, dlmgr_request *request)
 {
     request->mirrors = (const char *const *)add->mirrors.items;
     request->headers = (const char *const *)add->headers.items;
+    request->header_refs = (const char *const *)add->header_refs.items;
     request->dir = add->dir;
     request->out = add->out;
     request->checksum = add->checksum;

@@ -9,7 +9,7 @@ _dlmgr_commands='get add list show pause resume cancel retry remove set run wait
 _dlmgr_states='queued running verifying committing done waiting paused failed cancelled'
 
 _dlmgr_global='--home --json --quiet --verbose --help --version -q -v -h -V'
-_dlmgr_new='--out --dir --create-dirs --mirror --checksum --header --header-file --user --netrc-file --load-cookies
+_dlmgr_new='--out --dir --create-dirs --mirror --checksum --header --header-file --header-from --user --netrc-file --load-cookies
     --on-exists --paused --priority --start-after --connections --limit-rate --max-tries --retry-wait --max-size
     --require-length --block-private --key --session --user-data --cacert --cert --cert-key --pinned-pubkey --proxy
     --ipv4 --ipv6 --input-file --no-start -o -d -H -u -x -4 -6 -i'

@@ -78,6 +78,7 @@ static const struct member members[] = {
     {"out", TEXT, AT(out), 0},
     {"checksum", TEXT, AT(checksum), 0},
     {"headers", TEXTS, AT(headers), 0},
+    {"header_refs", TEXTS, AT(header_refs), 0},
     {"user", TEXT, AT(user), 0},
     {"password", TEXT, AT(password), 0},
     {"netrc_file", TEXT, AT(netrc_file), 0},

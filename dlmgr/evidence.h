@@ -27,6 +27,7 @@
 struct dlm_scene {
     CURL *easy; /* after its request, not reset yet; NULL: there was none */
     const struct dlm_opts *opts;
+    const struct curl_slist *referred; /* headers that stood somewhere else */
     const struct dlm_url *at;
     const char *proxy;              /* its URL; "" none */
     const union dlm_address *tried; /* the last address that a connection was begun to; AF_UNSPEC none */

@@ -129,6 +129,8 @@ void dlm_scene_hide(const struct dlm_scene *s, struct dlm_hide *ret)
     host_of(s->at->origin ? s->at->origin : "", host, sizeof(host));
     dlm_hide_opts(ret, s->opts);
     dlm_hide_url(ret, s->at->wire);
+    for (const struct curl_slist *l = s->referred; l; l = l->next)
+        dlm_hide_header(ret, l->data);
     hide_cookies(ret, s->easy, host);
     if (s->opts->netrc_file)
         hide_netrc_file(ret, s->opts->netrc_file, host);

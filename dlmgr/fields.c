@@ -14,6 +14,7 @@
 #include "dlmgr/headers.h"
 #include "dlmgr/json.h"
 #include "dlmgr/names.h"
+#include "dlmgr/opts_ref.h"
 #include "dlmgr/plan.h"
 
 #include <ctype.h>
@@ -167,6 +168,12 @@ static int take_checksum(struct dlm_parse *p, const struct field *f, const json_
     return r;
 }
 
+static int check_header(const struct field *f, const char *text, dlmgr_error *e)
+{
+    return f->max ? dlm_ref_check(text, e) : dlm_header_check(text, e);
+}
+
+/* max: how many references; 0: they are headers. */
 static int take_headers(struct dlm_parse *p, const struct field *f, const json_t *value)
 {
     const json_t *item;
@@ -175,13 +182,14 @@ static int take_headers(struct dlm_parse *p, const struct field *f, const json_t
 
     if (!json_is_array(value))
         return dlm_fail(p->e, DLMGR_EINVAL, "%s: must be an array of strings", f->name);
-    if (json_array_size(value) > HEADERS_MAX)
-        return dlm_fail(p->e, DLMGR_ELIMIT, "%s: more than %d", f->name, HEADERS_MAX);
+    if (json_array_size(value) > (f->max ? (size_t)f->max : HEADERS_MAX))
+        return dlm_fail(p->e, DLMGR_ELIMIT, "%s: more than %d", f->name,
+                        f->max ? (int)f->max : HEADERS_MAX);
     json_array_foreach (value, i, item) {
         int r = dlm_field_text(p, f->name, item, &text);
 
         if (r == 0)
-            r = dlm_header_check(text, p->e);
+            r = check_header(f, text, p->e);
         if (r < 0)
             return r;
     }
@@ -414,6 +422,7 @@ static const struct field fields[] = {
     {"mirrors", take_mirrors, 0, 0, 0},
     {"checksum", take_checksum, COLUMN(digest)},
     {"headers", take_headers, 0, 0, 0},
+    {"header_refs", take_headers, 0, 16, 0},
     {"user", take_secret, 0, 4096, 0},
     {"password", take_secret, 0, 4096, 0},
     {"netrc_file", take_path, 0, 0, 0},

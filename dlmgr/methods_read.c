@@ -6,6 +6,7 @@
  * is in memory only (speed, connections, bytes since the last checkpoint) the engine lays over the answer.
  */
 #include "dlmgr/method.h"
+#include "dlmgr/opts_ref.h"
 #include "dlmgr/plan.h"
 
 /* A page ends at its limit of tasks or, so that nobody can make the owner build a hundred megabytes, soon after so many bytes. */
@@ -143,7 +144,20 @@ static int sources_json(struct dlm_store *s, int64_t id, const json_t *real, jso
     return r;
 }
 
-/* What there is, without saying it: names of headers, and *** for the rest. */
+static json_t *veiled_refs(const json_t *refs)
+{
+    json_t *shown = json_array();
+
+    for (size_t i = 0; i < json_array_size(refs); i++) {
+        const char *text = json_string_value(json_array_get(refs, i));
+        CLEANUP_FREE char *ref = dlm_ref_shown(text ? text : "");
+
+        json_array_append_new(shown, json_string(ref ? ref : "***"));
+    }
+    return shown;
+}
+
+/* What there is, without saying it: names of headers, where others stand, and *** for the rest. */
 static json_t *veiled(const json_t *secret)
 {
     json_t *shown = json_object(), *value;
@@ -164,6 +178,9 @@ static json_t *veiled(const json_t *secret)
         }
         json_object_set_new(shown, "headers", headers);
     }
+    value = json_object_get(secret, "header_refs");
+    if (value)
+        json_object_set_new(shown, "header_refs", veiled_refs(value));
     return shown;
 }
 

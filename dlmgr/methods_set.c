@@ -144,8 +144,8 @@ static int put_text(json_t *object, const char *name, const char *text)
 /* What of the secret goes with the new URL. */
 static int sift(struct set *x, json_t *object)
 {
-    static const char *const of_origin[] = {"headers", "netrc_file", "cookie_file", "cert",
-                                            "cert_key"};
+    static const char *const of_origin[] = {"headers",     "header_refs", "netrc_file",
+                                            "cookie_file", "cert",        "cert_key"};
     struct dlm_url CLEANUP(dlm_url_clear) url = {0};
     int r;
 

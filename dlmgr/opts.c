@@ -120,6 +120,9 @@ int dlm_opts_load(const char *options, const char *secret, char *const *urls, si
     if (r == 0)
         r = copy_list(json_object_get(hidden, "headers"), NULL, 0, &o.headers, &o.n_headers);
     if (r == 0)
+        r = copy_list(json_object_get(hidden, "header_refs"), NULL, 0, &o.header_refs,
+                      &o.n_header_refs);
+    if (r == 0)
         r = load_texts(plain, &o);
     if (r == 0)
         r = load_texts(hidden, &o);
@@ -144,6 +147,7 @@ void dlm_opts_clear(struct dlm_opts *o)
 {
     free_list(o->urls, o->n_urls);
     free_list(o->headers, o->n_headers);
+    free_list(o->header_refs, o->n_header_refs);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
         free(*(char **)(void *)((char *)o + texts[i].offset));
     *o = (struct dlm_opts){0};

@@ -3,7 +3,7 @@
  * request.h - what was asked for: from JSON to the journal and back to something a transfer can use.
  *
  * A request arrives as the JSON object that docs/control.md describes under `add`. dlm_request_parse() checks all of it and
- * cuts it in three: the columns that SQL asks about, the `options` object for the rest, and the `secret` object (headers, user, password,
+ * cuts it in three: the columns that SQL asks about, the `options` object for the rest, and the `secret` object (headers and references to such, user, password,
  * proxies with a password, and the real URLs when redacting changed one), which stands in secrets.db alone.
  * dlm_opts_load() joins them again for a transfer.
  *
@@ -40,6 +40,8 @@ struct dlm_opts {
     size_t n_urls;
     char **headers;
     size_t n_headers;
+    char **header_refs; /* see opts_ref.h */
+    size_t n_header_refs;
     char *user,
         *password; /* for the origin of urls[0], from `user` or that URL; not for mirrors: their own are in their URLs */
     char *netrc_file, *cookie_file;

@@ -12,6 +12,7 @@
  */
 #include "dlmgr/target.h"
 
+#include "dlmgr/opts_ref.h"
 #include "dlmgr/proxy.h"
 
 #include <arpa/inet.h>
@@ -120,14 +121,38 @@ static int add_header(struct dlm_target *t, const char *line, dlmgr_error *e)
     return 0;
 }
 
+/* A header that was read from where it stands: sent, and remembered as a secret. */
+static int add_referred(const char *line, void *context)
+{
+    struct dlm_target *t = context;
+    struct curl_slist *longer = curl_slist_append(t->referred, line);
+
+    if (!longer)
+        return DLMGR_ENOMEM;
+    t->referred = longer;
+    return add_header(t, line, NULL);
+}
+
+static int add_own(const struct dlm_opts *o, struct dlm_target *t, dlmgr_error *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < o->n_headers; i++)
+        r = add_header(t, o->headers[i], e);
+    for (size_t i = 0; r == 0 && i < o->n_header_refs; i++)
+        r = dlm_ref_lines(o->header_refs[i], add_referred, t, e);
+    t->tainted |= o->n_headers + o->n_header_refs > 0;
+    return r;
+}
+
 static int set_headers(CURL *easy, const struct dlm_opts *o, bool own, const char *if_range,
                        struct dlm_target *t, dlmgr_error *e)
 {
     CLEANUP_BUF struct dlm_buf line = {0};
     int r = add_header(t, "Accept-Encoding: identity", e);
 
-    for (size_t i = 0; r == 0 && own && i < o->n_headers; i++)
-        r = add_header(t, o->headers[i], e);
+    if (r == 0 && own)
+        r = add_own(o, t, e);
     if (r == 0 && if_range) {
         dlm_buf_printf(&line, "If-Range: %s", if_range);
         r = line.failed ? dlm_fail(e, DLMGR_ENOMEM, "no memory for a request")
@@ -135,7 +160,6 @@ static int set_headers(CURL *easy, const struct dlm_opts *o, bool own, const cha
     }
     if (r == 0)
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, t->headers);
-    t->tainted |= own && o->n_headers > 0;
     return r;
 }
 
@@ -228,4 +252,5 @@ int dlm_target_set(CURL *easy, const struct dlm_opts *o, size_t source, const st
 void dlm_target_clear(struct dlm_target *t)
 {
     curl_slist_free_all(TAKE_PTR(t->headers));
+    curl_slist_free_all(TAKE_PTR(t->referred));
 }

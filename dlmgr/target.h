@@ -21,6 +21,7 @@
 
 struct dlm_target {
     struct curl_slist *headers;
+    struct curl_slist *referred; /* those of them that stand somewhere else; secrets */
     bool block_private;
     bool refused; /* out: there was no address but those that block_private refuses */
     bool tainted; /* out: the handle has carried a credential; clean it up rather than keep it */

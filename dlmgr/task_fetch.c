@@ -366,6 +366,19 @@ static bool next_piece(struct dlm_task *t, struct dlm_cut *ret)
     return true;
 }
 
+/* What must be there before anything can be asked for is missing. */
+static void could_not_ask(struct dlm_task *t, const dlmgr_error *e)
+{
+    struct dlm_failure why = {.class_ = DLMGR_CLASS_NEEDS_AUTH,
+                              .code = DLM_EXIT_AUTH,
+                              .message = e->text};
+
+    if (e->class_ == DLMGR_CLASS_NEEDS_AUTH)
+        dlm_task_fail(t, &why, NULL);
+    else
+        dlm_task_stumble(t, e->text);
+}
+
 static void connect_more(struct dlm_task *t)
 {
     dlmgr_error e = {0};
@@ -385,7 +398,7 @@ static void connect_more(struct dlm_task *t)
         r = start_transfer(t, cut.start, cut.end, true, &e);
     }
     if (r < 0 && t->n_transfers == 0)
-        dlm_task_stumble(t, e.text);
+        could_not_ask(t, &e);
 }
 
 void dlm_task_fetch(struct dlm_task *t)

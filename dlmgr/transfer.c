@@ -399,6 +399,7 @@ static struct dlm_scene scene_of(struct dlm_transfer *t, bool body)
 {
     return (struct dlm_scene){.easy = t->fetching.easy,
                               .opts = t->opts,
+                              .referred = t->target.referred,
                               .at = &t->at,
                               .proxy = dlm_proxy_choose(t->opts, &t->at),
                               .tried = &t->target.tried,
@@ -507,7 +508,9 @@ static void ask_again(struct dlm_transfer *t)
 
     give_back(t);
     if (ask(t, &e) < 0)
-        fail(t, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_NONE, e.text);
+        fail(t, e.class_ ? e.class_ : DLMGR_CLASS_LOCAL,
+             e.class_ == DLMGR_CLASS_NEEDS_AUTH ? DLM_EXIT_AUTH : DLM_EXIT_UNKNOWN,
+             DLMGR_STAGE_NONE, e.text);
 }
 
 /* Nothing of a request depends on the answers before it, so the same URL is the same request. */

@@ -255,6 +255,9 @@ typedef struct dlmgr_request {
     int64_t limit_rate;    /* bytes a second, 0 none */
     int64_t retry_wait_ms; /* first pause between tries; -1: 1000 */
     int64_t max_size;      /* bytes; larger is refused; 0 none */
+    /* Headers that the owner reads for each request from where they stand, ends in NULL: "Name: text{KIND:WHERE}text", or "{KIND:WHERE}" alone for whole
+     * lines; file:/PATH, env:VARIABLE, credential:NAME (of $CREDENTIALS_DIRECTORY). What is missing fails the task with DLMGR_CLASS_NEEDS_AUTH. */
+    const char *const *header_refs;
 } dlmgr_request;
 
 /* Initialise a request: everything "not given". */

@@ -82,7 +82,7 @@ static const struct {
 };
 
 static const char members[] =
-    "url dir out session key mask mirrors checksum headers user password netrc_file cookie_file cacert cert cert_key pinned_pubkey proxy "
+    "url dir out session key mask mirrors checksum headers header_refs user password netrc_file cookie_file cacert cert cert_key pinned_pubkey proxy "
     "proxies user_data on_exists create_dirs priority connections max_tries require_length block_private ip_version start_after "
     "limit_rate retry_wait max_size";
 
