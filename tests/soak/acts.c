@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STEPS = 6, MOST = 700000, LARGE_IN = 60 }; /* of lies.h */
+enum { STEPS = 6, MOST = 700000, LARGE_IN = 60, STRANGER_IN = 10 };
 
 void act_script(struct world *w, struct job *j)
 {
@@ -103,22 +103,6 @@ void act_end(struct world *w, struct job *j)
 
 /* ---- By chance ------------------------------------------------------------------------------------ */
 
-static void begin_job(struct world *w)
-{
-    struct job *j = NULL;
-
-    for (int i = 0; i < JOBS && !j; i++)
-        if (!w->jobs[i].key[0])
-            j = &w->jobs[i];
-    if (!j)
-        return;
-    *j = (struct job){.errand = ADD, .checked = dice_roll(5) == 0};
-    snprintf(j->key, sizeof(j->key), "%d", w->named++);
-    lies_make(&j->lies, STEPS, MOST, LARGE_IN);
-    act_script(w, j);
-    do_errand(w, j);
-}
-
 static void act_on(struct world *w, struct job *j, int action)
 {
     dlmgr_error e = {0};
@@ -185,6 +169,24 @@ static void put_stranger(struct world *w, struct job *j)
     CHECK_INT(write(fd, "mine\n", 5), 5);
     close(fd);
     j->stranger = true;
+}
+
+static void begin_job(struct world *w)
+{
+    struct job *j = NULL;
+
+    for (int i = 0; i < JOBS && !j; i++)
+        if (!w->jobs[i].key[0])
+            j = &w->jobs[i];
+    if (!j)
+        return;
+    *j = (struct job){.errand = ADD, .checked = dice_roll(5) == 0};
+    snprintf(j->key, sizeof(j->key), "%d", w->named++);
+    lies_make(&j->lies, STEPS, MOST, LARGE_IN);
+    act_script(w, j);
+    if (dice_roll(STRANGER_IN) == 0)
+        put_stranger(w, j);
+    do_errand(w, j);
 }
 
 static void lie_again(struct world *w, struct job *j)

@@ -2,7 +2,7 @@
 /*
  * judge.c - what a world tells and what it leaves on the disk: see soak.h.
  *
- * Events are read in order and acknowledged; a number that is missing or comes again is wrong, as is a second terminal event of a task
+ * Events are read in order and acknowledged; a number that is missing, or comes again after that, is wrong, as is a second terminal event of a task
  * and generation. A done file is compared at once, and then deleted as its user might. A job's place is free again when it was removed and the events
  * of before the removal were read.
  */
@@ -99,6 +99,10 @@ static void judge_event(struct world *w, const dlmgr_event *event)
     struct job *j = find_job(w, event->key);
     bool is_done = !strcmp(event->type, "done");
 
+    if (event->seq <= w->acked)
+        wrong(w, "event %lld again, though it was acknowledged", (long long)event->seq);
+    if (event->seq <= w->seq)
+        return;
     if (event->seq != w->seq + 1)
         wrong(w, "event %lld after %lld", (long long)event->seq, (long long)w->seq);
     w->seq = event->seq;
@@ -124,7 +128,7 @@ static bool read_page(struct world *w)
     dlmgr_event_list *list = NULL;
     dlmgr_error e = {0};
     size_t n = 0;
-    int r = dlmgr_events(w->handle, SOAK_SESSION, w->seq, PAGE, &list, &e);
+    int r = dlmgr_events(w->handle, SOAK_SESSION, -1, PAGE, &list, &e);
 
     if (soak_expect(w, "events", r, &e) == 0 && list) {
         n = dlmgr_event_list_count(list);
@@ -134,6 +138,8 @@ static bool read_page(struct world *w)
     dlmgr_event_list_free(list);
     if (r == 0 && n > 0)
         r = soak_expect(w, "ack", dlmgr_ack_to(w->handle, SOAK_SESSION, w->seq, &e), &e);
+    if (r == 0)
+        w->acked = w->seq;
     return r == 0 && n < PAGE;
 }
 

@@ -48,10 +48,10 @@ struct world {
     struct usage early, late; /* in the second minute (or half of the time), and in the last */
 
     struct job jobs[JOBS];
-    int named;         /* jobs so far */
-    int64_t seq;       /* of the last event */
-    int64_t *ended;    /* by task: the generation of its last terminal event, plus 1 */
-    size_t ended_room; /* of it */
+    int named;          /* jobs so far */
+    int64_t seq, acked; /* of the last event that was read, and surely acknowledged */
+    int64_t *ended;     /* by task: the generation of its last terminal event, plus 1 */
+    size_t ended_room;  /* of it */
     long done, failed, cancelled, restarted, kills, acts, unknown;
 };
 
