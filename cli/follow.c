@@ -18,7 +18,11 @@ enum { WINDOW = 500, GOES_ON = -1 };
 
 void cli_follow_init(struct follow *follow, struct cli *cli)
 {
-    *follow = (struct follow){.cli = cli, .until = -1, .storage_since = -1, .started = cli_wall()};
+    *follow = (struct follow){.cli = cli,
+                              .until = -1,
+                              .storage_since = -1,
+                              .moving_since = -1,
+                              .started = cli_wall()};
     cli_progress_begin(&follow->progress, cli);
 }
 
@@ -220,10 +224,10 @@ int cli_follow_these(struct follow *follow)
         if (r == 0 && follow->n_ended == follow->n)
             break;
         if (r == 0 && look.live == 0 && look.paused + look.storage > 0) {
-            if (cli_turn_stalled(follow, (int64_t)look.storage))
+            if (cli_turn_stalled(follow, (int64_t)look.storage, (int64_t)follow->n_ended))
                 return first_code(follow, look.storage ? EXIT_DISK_FULL : EXIT_UNFINISHED);
         } else {
-            follow->storage_since = -1;
+            cli_turn_moving(follow);
         }
         if (r == 0)
             r = cli_turn_rest(follow, &error);
@@ -321,12 +325,14 @@ static int all_ended(struct follow *follow, const dlmgr_counts *counts)
     int64_t storage = counts->waiting_storage, paused = counts->by_state[DLMGR_PAUSED];
 
     if (cli_live(counts) - storage > 0 || follow->forever) {
-        follow->storage_since = -1;
+        cli_turn_moving(follow);
         return GOES_ON;
     }
     if (storage + paused == 0)
         return all_result(follow, EXIT_DONE);
-    if (!cli_turn_stalled(follow, storage))
+    if (!cli_turn_stalled(follow, storage,
+                          counts->by_state[DLMGR_DONE] + counts->by_state[DLMGR_FAILED] +
+                              counts->by_state[DLMGR_CANCELLED]))
         return GOES_ON;
     return all_result(follow, storage ? EXIT_DISK_FULL : EXIT_UNFINISHED);
 }

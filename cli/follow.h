@@ -29,10 +29,12 @@ struct follow {
     short *codes; /* exit code of each, -1 while it goes on */
     size_t n, room, first, n_ended;
 
-    int64_t until;         /* cli_clock() of the time limit, -1 none */
-    int64_t started;       /* wall time */
-    int64_t look_began;    /* cli_clock() of the last look */
-    int64_t storage_since; /* cli_clock() since when only storage is waited for, -1 not */
+    int64_t until;      /* cli_clock() of the time limit, -1 none */
+    int64_t started;    /* wall time */
+    int64_t look_began; /* cli_clock() of the last look */
+    int64_t storage_since; /* cli_clock() since when only storage is waited for, -1 not; what moved in between left out */
+    int64_t moving_since;  /* and since when it is not the only thing, -1 it is */
+    int64_t storage_ended; /* how many tasks had ended then */
     int first_failure;     /* of an engine that was ours and has gone */
 };
 

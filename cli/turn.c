@@ -121,7 +121,7 @@ static int64_t longest(const struct follow *follow)
 
     if (follow->until >= 0)
         ms = sooner(ms, follow->until);
-    if (follow->storage_since >= 0)
+    if (follow->storage_since >= 0 && follow->moving_since < 0)
         ms = sooner(ms, follow->storage_since + STORAGE_MS);
     return ms;
 }
@@ -139,13 +139,29 @@ int cli_turn_rest(struct follow *follow, dlmgr_error *error)
     return cli_news(follow->handle, longest(follow), error);
 }
 
-bool cli_turn_stalled(struct follow *follow, int64_t storage)
+void cli_turn_moving(struct follow *follow)
 {
+    int64_t now = cli_clock();
+
+    if (follow->moving_since < 0)
+        follow->moving_since = now;
+    if (now - follow->moving_since >= STORAGE_MS)
+        follow->storage_since = -1;
+}
+
+bool cli_turn_stalled(struct follow *follow, int64_t storage, int64_t ended)
+{
+    int64_t now = cli_clock();
+
     if (follow->cli->args.patient)
         return false;
     if (storage == 0)
         return true;
-    if (follow->storage_since < 0)
-        follow->storage_since = cli_clock();
-    return cli_clock() - follow->storage_since >= STORAGE_MS;
+    if (follow->storage_since < 0 || follow->storage_ended != ended)
+        follow->storage_since = now;
+    else if (follow->moving_since >= 0)
+        follow->storage_since += now - follow->moving_since;
+    follow->moving_since = -1;
+    follow->storage_ended = ended;
+    return now - follow->storage_since >= STORAGE_MS;
 }

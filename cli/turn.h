@@ -21,7 +21,12 @@ int cli_turn_trouble(struct follow *follow, int r, dlmgr_error *error);
 /* Signals, a stop that a client asked for, the time limit. 0 to go on. */
 int cli_turn_ended(struct follow *follow);
 
-/* Nothing moves: only pauses, or pauses and waits for storage. Is that the end? */
-bool cli_turn_stalled(struct follow *follow, int64_t storage);
+/*
+ * Nothing moves: only pauses, or pauses and waits for storage. Is that the end? ended: how many tasks have ended by now. Looking every
+ * few seconds whether there is room again is moving for a moment, and only stops the minute; it begins anew when a task has ended, or
+ * something moved for as long.
+ */
+bool cli_turn_stalled(struct follow *follow, int64_t storage, int64_t ended);
+void cli_turn_moving(struct follow *follow);
 
 #endif

@@ -420,18 +420,45 @@ static void test_cli_follow_a_removed_task_is_unfinished(void)
     CHECK_INT(follow_play(true, true, -1), 7);
 }
 
-/* Not before a minute, and not much after; a minute that is interrupted begins anew. */
+/* Each of these both ways of following; when it ends with 9, in ms. */
+static void check_minute(const char *const *lines, int64_t from, int64_t to)
+{
+    for (int these = 0; these < 2; these++) {
+        test_about("%.30s %.30s, these %d", lines[0], lines[1] ? lines[1] : "", these);
+        play_begin(lines);
+        CHECK_INT(follow_play(these, true, -1), 9);
+        test_about("%.30s, these %d: %lld ms", lines[0], these, (long long)play.clock);
+        CU_ASSERT(play.clock >= from && play.clock <= to);
+    }
+}
+
+/* Not before a minute, and not much after. */
 static void test_cli_follow_waits_a_minute_for_storage(void)
 {
-    play_begin((const char *const[]){"s", NULL});
-    CHECK_INT(follow_play(true, true, -1), 9);
-    CU_ASSERT(play.clock >= 60000 && play.clock <= 61000);
-    play_begin((const char *const[]){"ssssssssssssssssssssrs", NULL});
-    CHECK_INT(follow_play(false, true, -1), 9);
-    CU_ASSERT(play.clock >= 70000 && play.clock <= 72000);
-    play_begin((const char *const[]){"ssssssssssssssssssssrs", NULL});
-    CHECK_INT(follow_play(true, true, -1), 9);
-    CU_ASSERT(play.clock >= 70000 && play.clock <= 72000);
+    check_minute((const char *const[]){"s", NULL}, 60000, 61000);
+}
+
+/* Every ten seconds the engine looks whether there is room: for a moment the task runs. Only that moment does not count. */
+static void test_cli_follow_a_look_for_room_does_not_begin_the_minute_anew(void)
+{
+    static char line[300];
+
+    memset(line, 's', 290);
+    for (int i = 20; i < 290; i += 20)
+        line[i] = 'r';
+    check_minute((const char *const[]){line, NULL}, 60000, 66000);
+}
+
+/* But when another one ended, or ran for a minute, the minute begins then. */
+static void test_cli_follow_the_minute_begins_when_another_ends(void)
+{
+    static char line[300];
+
+    check_minute((const char *const[]){"s", "ppppppppppppppppppppd", NULL}, 70000, 72000);
+    memset(line, 'r', 260);
+    memcpy(line, "ssssssssssssssssssss", 20);
+    memcpy(line + 258, "s", 2);
+    check_minute((const char *const[]){line, NULL}, 189000, 195000);
 }
 
 static void test_cli_follow_patience_outlasts_both(void)
@@ -570,6 +597,8 @@ static const struct test tests[] = {
     TEST(test_cli_follow_tells_each_end_once),
     TEST(test_cli_follow_a_removed_task_is_unfinished),
     TEST(test_cli_follow_waits_a_minute_for_storage),
+    TEST(test_cli_follow_a_look_for_room_does_not_begin_the_minute_anew),
+    TEST(test_cli_follow_the_minute_begins_when_another_ends),
     TEST(test_cli_follow_patience_outlasts_both),
     TEST(test_cli_follow_time_limit),
     TEST(test_cli_follow_asks_only_when_there_are_news),
