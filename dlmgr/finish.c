@@ -226,6 +226,16 @@ static int drop_part(struct dlm_finish *f)
                                  : dlm_finish_settle(f);
 }
 
+/*
+ * A name that cannot be made durable is given up: else the task would fail with its file at the name, and fetch it anew beside
+ * itself when it is tried again. What was replaced is gone anyway; that file stays, and is replaced once more.
+ */
+static void take_back(const struct dlm_finish *f)
+{
+    if (f->on_exists != DLMGR_EXISTS_REPLACE && !f->same)
+        renameat2(f->dir->fd, f->chosen, f->dir->fd, f->part, RENAME_NOREPLACE);
+}
+
 /* One that a crash left holds the part's name. When it cannot be removed it is like any other file to choose(). */
 static void drop_placeholder(const struct dlm_finish *f)
 {
@@ -260,6 +270,7 @@ static int go_on_with_part(struct dlm_finish *f)
 
 int dlm_finish_look(struct dlm_finish *f, bool *ret_moved)
 {
+    struct dlm_ident recorded = f->ident;
     bool moved;
     int r = is_ours(f, f->chosen, &f->ident);
 
@@ -271,6 +282,8 @@ int dlm_finish_look(struct dlm_finish *f, bool *ret_moved)
     if (r == 0)
         return vanished(f);
     r = moved ? drop_part(f) : go_on_with_part(f);
+    if (r == DLM_FINISH_TROUBLE && moved && same_whole(&recorded, &f->ident))
+        take_back(f);
     if (r == DLM_FINISH_OK)
         *ret_moved = moved;
     return r;
