@@ -341,13 +341,15 @@ static void abandon(struct dlm_engine *e)
 
 static int start_all(struct dlm_engine *e, struct dlm_store *store, dlmgr_error *error)
 {
-    int r;
+    int r = uv_loop_init(&e->loop), err;
 
-    if (uv_loop_init(&e->loop) != 0) {
+    if (r == 0 && (r = uv_async_init(&e->loop, &e->async, on_async)) != 0)
+        uv_loop_close(&e->loop);
+    if (r != 0) {
         dlm_store_close(store);
-        return dlm_fail(error, DLMGR_ENOMEM, "cannot make the engine's loop");
+        errno = -r;
+        return dlm_fail_errno(error, DLMGR_EIO, NULL, "cannot make the engine's loop");
     }
-    uv_async_init(&e->loop, &e->async, on_async);
     uv_timer_init(&e->loop, &e->closing_timer);
     uv_timer_init(&e->loop, &e->wait_timer);
     r = start_rooms(e, store, error);
@@ -355,8 +357,10 @@ static int start_all(struct dlm_engine *e, struct dlm_store *store, dlmgr_error 
         dlm_store_close(store); /* nobody took it over */
     if (r == 0)
         r = open_door(e, error);
-    if (r == 0 && dlm_thread_start(&e->thread, engine_main, e, "dlmgr-loop") != 0)
-        r = dlm_fail(error, DLMGR_ENOMEM, "cannot start the engine's thread");
+    if (r == 0 && (err = dlm_thread_start(&e->thread, engine_main, e, "dlmgr-loop")) != 0) {
+        errno = err;
+        r = dlm_fail_errno(error, DLMGR_ENOMEM, NULL, "cannot start the engine's thread");
+    }
     if (r < 0)
         abandon(e);
     return r;

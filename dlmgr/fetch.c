@@ -288,7 +288,7 @@ int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e)
 
     if (!f || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK || !(f->multi = curl_multi_init())) {
         free(f);
-        return dlm_fail(e, DLMGR_ENOMEM, "cannot start libcurl");
+        return dlm_fail(e, DLMGR_ENOMEM, "cannot start libcurl: out of memory");
     }
     f->loop = loop;
     uv_timer_init(loop, &f->timer);

@@ -144,6 +144,7 @@ static void on_async(uv_async_t *async)
 int dlm_workers_start(uv_loop_t *loop, int threads, struct dlm_workers **ret, dlmgr_error *e)
 {
     struct dlm_workers *w = dlm_alloc(sizeof(*w));
+    int err;
 
     if (!w)
         return dlm_fail(e, DLMGR_ENOMEM, "no memory for the workers");
@@ -152,15 +153,20 @@ int dlm_workers_start(uv_loop_t *loop, int threads, struct dlm_workers **ret, dl
     queue_init(&w->finished);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
-    if (uv_async_init(loop, &w->async, on_async) != 0) {
+    err = uv_async_init(loop, &w->async, on_async);
+    if (err) {
         free(w);
-        return dlm_fail(e, DLMGR_ENOMEM, "cannot make the workers' wake-up handle");
+        errno = -err;
+        return dlm_fail_errno(e, DLMGR_EIO, NULL, "cannot make the workers' wake-up handle");
     }
     for (; w->n_threads < MIN(threads, THREADS_MAX); w->n_threads++)
-        if (dlm_thread_start(&w->threads[w->n_threads], worker_main, w, "dlmgr-worker") != 0)
+        if ((err = dlm_thread_start(&w->threads[w->n_threads], worker_main, w, "dlmgr-worker")))
             break;
     *ret = w;
-    return w->n_threads > 0 ? 0 : dlm_fail(e, DLMGR_ENOMEM, "cannot start a worker thread");
+    if (w->n_threads > 0)
+        return 0;
+    errno = err;
+    return dlm_fail_errno(e, DLMGR_ENOMEM, NULL, "cannot start a worker thread");
 }
 
 void dlm_workers_submit(struct dlm_workers *w, struct dlm_job *job)

@@ -86,14 +86,20 @@ static const char *about_locks(int rc)
                : "";
 }
 
+/* A rollback in between may have made the connection forget what happened. */
+static const char *text_of(sqlite3 *db, int rc)
+{
+    return db && (sqlite3_errcode(db) & 0xff) == (rc & 0xff) ? sqlite3_errmsg(db)
+                                                             : sqlite3_errstr(rc);
+}
+
 int dlm_sql_fail(dlmgr_error *e, sqlite3 *db, int rc, const char *home, const char *file)
 {
     int code = dlm_sql_code(db, rc);
 
     if (!e)
         return code;
-    dlm_fail(e, code, "%s/%s: %s%s", home, file, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
-             about_locks(rc));
+    dlm_fail(e, code, "%s/%s: %s%s", home, file, text_of(db, rc), about_locks(rc));
     e->class_ = DLMGR_CLASS_LOCAL;
     /* What SQLite cannot read is damaged; what we refuse is only not ours. */
     e->sys_errno = code == DLMGR_EJOURNAL ? EUCLEAN : db ? sqlite3_system_errno(db) : 0;

@@ -210,7 +210,7 @@ void dlm_store_release(struct dlm_store *s, bool keep)
 void dlm_store_error(struct dlm_store *s, int code, dlmgr_error *e)
 {
     if (s->fail_code != code || !s->fail_text[0]) {
-        dlm_fail(e, code, "%s/journal.db: the change was refused (%d)", s->home, code);
+        dlm_fail(e, code, "%s/journal.db: %s", s->home, dlmgr_strerror(code));
         return;
     }
     dlm_fail(e, code, "%s/journal.db: %s%s%s", s->home, s->fail_text, s->fail_errno ? ": " : "",
