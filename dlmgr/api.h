@@ -119,9 +119,11 @@ int dlm_api_session(const char *given, const char **ret, dlmgr_error *e);
 /* A request as JSON. umask_: what file_mask -1 stands for; proxies: of the environment, borrowed, NULL none. */
 int dlm_api_request(const dlmgr_request *request, int umask_, json_t *proxies, json_t **ret,
                     dlmgr_error *e);
-int dlm_api_umask(void);
-/* {"http", "https", "all", "no"} of the caller's environment; NULL: none of them is set, or no memory. */
-json_t *dlm_api_proxies(void);
+int dlm_api_umask(dlmgr_error *e);
+/* json_string() did not take it: no memory, or no UTF-8. */
+int dlm_api_no_text(const char *name, const char *text, dlmgr_error *e);
+/* {"http", "https", "all", "no"} of the caller's environment; NULL: none of them is set. */
+int dlm_api_proxies(json_t **ret, dlmgr_error *e);
 
 /* {"ids", "states", "session", "after", "limit", "all"}; NULL selects without any restriction. */
 int dlm_api_selector(const dlmgr_selector *selector, bool query, json_t **ret, dlmgr_error *e);

@@ -10,6 +10,7 @@
  * cannot look without changing it for a moment; and the environment's proxies.
  */
 #include "dlmgr/api.h"
+#include "dlmgr/names.h"
 #include "dlmgr/request.h"
 
 #include <fcntl.h>
@@ -17,21 +18,24 @@
 
 /* ---- Surroundings ---------------------------------------------------------------------------------------- */
 
-int dlm_api_umask(void)
+int dlm_api_umask(dlmgr_error *e)
 {
-    CLEANUP_FD int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+    static const char name[] = "/proc/thread-self/status";
+    CLEANUP_FD int fd = open(name, O_RDONLY | O_CLOEXEC);
     char text[1024] = "";
     unsigned mask;
     char *at;
 
     /* It stands in the second line. Without /proc the file is for its owner alone, and so shows nothing to anybody else. */
-    if (fd < 0 || dlm_pread_all(fd, text, sizeof(text) - 1, 0) < 0)
+    if (fd < 0 && (errno == ENOENT || errno == EACCES))
         return 077;
+    if (fd < 0 || dlm_pread_all(fd, text, sizeof(text) - 1, 0) < 0)
+        return dlm_fail_errno(e, DLMGR_EIO, name, "cannot read the umask from %s", name);
     at = strstr(text, "\nUmask:");
     return at && sscanf(at, "\nUmask: %o", &mask) == 1 ? (int)(mask & 0777) : 077;
 }
 
-json_t *dlm_api_proxies(void)
+int dlm_api_proxies(json_t **ret, dlmgr_error *e)
 {
     /* HTTP_PROXY is not one of them: a CGI program's client can set it. */
     static const struct {
@@ -42,20 +46,26 @@ json_t *dlm_api_proxies(void)
         {"all", "all_proxy", "ALL_PROXY"},
         {"no", "no_proxy", "NO_PROXY"},
     };
-    json_t *proxies = json_object();
+    CLEANUP_JSON json_t *proxies = json_object();
 
-    for (size_t i = 0; proxies && i < ARRAY_SIZE(names); i++) {
+    if (!proxies)
+        return dlm_no_memory(e);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         const char *value = secure_getenv(names[i].small);
+        json_t *text;
 
         if (!value && names[i].large)
             value = secure_getenv(names[i].large);
-        if (value && *value)
-            json_object_set_new(proxies, names[i].member, json_string(value));
+        if (!value || !*value)
+            continue;
+        text = json_string(value);
+        if (!text)
+            return dlm_api_no_text(names[i].small, value, e);
+        if (json_object_set_new(proxies, names[i].member, text))
+            return dlm_no_memory(e);
     }
-    if (json_object_size(proxies))
-        return proxies;
-    json_decref(proxies);
-    return NULL;
+    *ret = json_object_size(proxies) ? TAKE_PTR(proxies) : NULL;
+    return 0;
 }
 
 /* ---- Requests ---------------------------------------------------------------------------------------------- */
@@ -111,12 +121,19 @@ void dlmgr_request_init(dlmgr_request *request)
 }
 
 /* jansson takes UTF-8 alone and says no more than NULL. */
+int dlm_api_no_text(const char *name, const char *text, dlmgr_error *e)
+{
+    if (dlm_is_utf8(text, strlen(text)))
+        return dlm_no_memory(e);
+    return dlm_fail(e, DLMGR_EINVAL, "%s: must be UTF-8", name);
+}
+
 static int put_text(json_t *object, const char *name, const char *text, dlmgr_error *e)
 {
     json_t *value = json_string(text);
 
     if (!value)
-        return dlm_fail(e, DLMGR_EINVAL, "%s: must be UTF-8", name);
+        return dlm_api_no_text(name, text, e);
     return json_object_set_new(object, name, value) ? dlm_no_memory(e) : 0;
 }
 
@@ -130,7 +147,7 @@ static int put_texts(json_t *object, const char *name, const char *const *texts,
         json_t *value = json_string(*texts);
 
         if (!value)
-            return dlm_fail(e, DLMGR_EINVAL, "%s: must be UTF-8", name);
+            return dlm_api_no_text(name, *texts, e);
         if (json_array_append_new(array, value))
             return dlm_no_memory(e);
     }
@@ -215,11 +232,12 @@ int dlm_api_request(const dlmgr_request *request, int umask_, json_t *proxies, j
 
 int dlmgr_check(const dlmgr_request *request, dlmgr_error *error)
 {
-    CLEANUP_JSON json_t *object = NULL, *proxies = dlm_api_proxies();
+    CLEANUP_JSON json_t *object = NULL, *proxies = NULL;
     struct dlm_request checked = {0};
-    int r = dlm_api_request(request, 0, proxies, &object,
-                            error); /* any mask is as good: looking is dear */
+    int r = dlm_api_proxies(&proxies, error);
 
+    if (r == 0) /* any mask is as good: looking is dear */
+        r = dlm_api_request(request, 0, proxies, &object, error);
     if (r == 0)
         r = dlm_request_parse(object, dlm_clock_wall(), &checked, error);
     if (r == 0)

@@ -23,11 +23,15 @@ static const dlmgr_request *request_at(const dlmgr_request *requests, size_t i)
 static int requests_json(const dlmgr_request *requests, size_t n, json_t **ret, size_t *ret_bad,
                          dlmgr_error *e)
 {
-    CLEANUP_JSON json_t *array = json_array(), *proxies = dlm_api_proxies();
-    int mask = dlm_api_umask();
+    CLEANUP_JSON json_t *array = json_array(), *proxies = NULL;
+    int mask = dlm_api_umask(e);
 
+    if (mask < 0)
+        return mask;
     if (!array)
         return dlm_no_memory(e);
+    if (dlm_api_proxies(&proxies, e) < 0)
+        return DLMGR_ENOMEM;
     for (size_t i = 0; i < n; i++) {
         json_t *object;
         int r = dlm_api_request(request_at(requests, i), mask, proxies, &object, e);
@@ -250,7 +254,7 @@ static int change_json(int64_t id, const dlmgr_change *c, json_t **ret, dlmgr_er
         json_t *value = texts[i].text ? json_string(texts[i].text) : NULL;
 
         if (texts[i].text && !value)
-            return dlm_fail(e, DLMGR_EINVAL, "%s: must be UTF-8", texts[i].name);
+            return dlm_api_no_text(texts[i].name, texts[i].text, e);
         if (value)
             r = json_object_set_new(params, texts[i].name, value);
     }
