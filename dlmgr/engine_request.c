@@ -182,6 +182,8 @@ static int write_work(struct dlm_store *s, struct dlm_op *op)
     struct dlm_serving *q = container_of(op, struct dlm_serving, op);
     int r;
 
+    if (!q->op.request)
+        return requeue_halted(s, q);
     json_decref(TAKE_PTR(q->result)); /* of a batch that could not commit */
     q->error = (dlmgr_error){0};
     r = dlm_store_savepoint(s);
@@ -211,10 +213,16 @@ static void on_written(struct dlm_op *op)
     struct dlm_serving *q = container_of(op, struct dlm_serving, op);
     struct dlm_engine *e = q->engine;
 
-    if (op->result < 0 && q->code >= 0) {
+    if (op->result < 0 && (q->code >= 0 || !q->error.code)) {
         q->code = op->result;
         q->error = op->error;
         json_decref(TAKE_PTR(q->result));
+    }
+    if (op->result < 0 && op->request && q->n_halted > 0) {
+        answer(q);
+        q->op.request = false; /* what it halted goes back to the queue, as soon as that can be stored */
+        dlm_journal_post(e->journal, &q->op);
+        return;
     }
     if (q->method->wakes || q->n_halted) {
         e->sched.more = true;
@@ -238,7 +246,7 @@ static void halted_one(void *context)
 
     if (--q->halting > 0)
         return;
-    q->op = (struct dlm_op){.work = write_work, .done = on_written};
+    q->op = (struct dlm_op){.work = write_work, .done = on_written, .request = true};
     dlm_journal_post(q->engine->journal, &q->op);
 }
 

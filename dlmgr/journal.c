@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define RETRY_MS 1000
+#define REQUEST_MS 3000 /* then who asked is told why it cannot be stored */
 #define BATCH_US 20000
 
 struct oplist {
@@ -151,25 +152,6 @@ static bool wait_to_retry(struct dlm_journal *j)
     return again;
 }
 
-/* Commits the head of `waiting` and moves it to `done`. */
-static bool commit_batch(struct dlm_journal *j, struct oplist *waiting, struct oplist *done)
-{
-    struct dlm_op *next;
-    int64_t waited;
-
-    while (store_batch(j->store, waiting->head, &next) < 0) {
-        atomic_store(&j->stuck, true);
-        if (!wait_to_retry(j))
-            return false;
-    }
-    atomic_store(&j->stuck, false);
-    waited = now_us() - waiting->head->posted;
-    if (waited > atomic_load(&j->longest))
-        atomic_store(&j->longest, waited);
-    list_split(waiting, next, done);
-    return true;
-}
-
 static void hand_back(struct dlm_journal *j, struct oplist *batch)
 {
     int64_t news = dlm_store_news(j->store);
@@ -179,6 +161,62 @@ static void hand_back(struct dlm_journal *j, struct oplist *batch)
     j->wrote_events |= news > 0;
     pthread_mutex_unlock(&j->lock);
     uv_async_send(&j->async);
+}
+
+/* Requests that have waited long enough fail: nothing of them is stored, and who asked need not wait for a disk to be mended. */
+static void give_up_requests(struct dlm_journal *j, struct oplist *waiting, int code)
+{
+    struct oplist kept, failed;
+    dlmgr_error why = {0};
+    int64_t since = now_us() - (int64_t)REQUEST_MS * 1000;
+
+    dlm_store_error(j->store, code, &why);
+    list_init(&kept);
+    list_init(&failed);
+    pthread_mutex_lock(&j->lock);
+    list_append(waiting, &j->posted); /* they would wait behind these, for the same */
+    pthread_mutex_unlock(&j->lock);
+    while (waiting->head) {
+        struct dlm_op *op = waiting->head;
+        struct oplist *to = op->request && op->posted < since ? &failed : &kept;
+
+        waiting->head = op->next;
+        op->next = NULL;
+        *to->tail = op;
+        to->tail = &op->next;
+        if (to == &failed) {
+            op->result = code;
+            op->error = why;
+        }
+    }
+    list_init(waiting);
+    list_append(waiting, &kept);
+    if (failed.head)
+        hand_back(j, &failed);
+}
+
+/* Commits the head of `waiting` and moves it to `done`; nothing when only requests waited, and were given up. */
+static bool commit_batch(struct dlm_journal *j, struct oplist *waiting, struct oplist *done)
+{
+    struct dlm_op *next;
+    int64_t waited;
+    int r;
+
+    list_init(done);
+    while (waiting->head && (r = store_batch(j->store, waiting->head, &next)) < 0) {
+        atomic_store(&j->stuck, true);
+        give_up_requests(j, waiting, r);
+        if (waiting->head && !wait_to_retry(j))
+            return false;
+    }
+    atomic_store(&j->stuck, false);
+    if (!waiting->head)
+        return true;
+    waited = now_us() - waiting->head->posted;
+    if (waited > atomic_load(&j->longest))
+        atomic_store(&j->longest, waited);
+    list_split(waiting, next, done);
+    return true;
 }
 
 static void *journal_main(void *arg)
@@ -250,6 +288,7 @@ int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(voi
                       void *context, struct dlm_journal **ret, dlmgr_error *e)
 {
     struct dlm_journal *j = dlm_alloc(sizeof(*j));
+    int r;
 
     if (!j)
         return dlm_fail(e, DLMGR_ENOMEM, "no memory for the journal thread");
@@ -261,16 +300,20 @@ int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(voi
     j->store = store;
     j->news = news;
     j->context = context;
-    if (uv_async_init(loop, &j->async, on_async) != 0) {
+    r = uv_async_init(loop, &j->async, on_async);
+    if (r) {
         free(j);
-        return dlm_fail(e, DLMGR_ENOMEM, "cannot make the journal's wake-up handle");
+        errno = -r;
+        return dlm_fail_errno(e, DLMGR_EIO, NULL, "cannot make the journal's wake-up handle");
     }
     uv_prepare_init(loop, &j->prepare);
     uv_prepare_start(&j->prepare, on_prepare);
-    if (dlm_thread_start(&j->thread, journal_main, j, "dlmgr-journal") != 0) {
+    r = dlm_thread_start(&j->thread, journal_main, j, "dlmgr-journal");
+    if (r) {
         uv_close((uv_handle_t *)&j->async, NULL);
         uv_close((uv_handle_t *)&j->prepare, NULL);
-        return dlm_fail(e, DLMGR_ENOMEM, "cannot start the journal thread");
+        errno = r;
+        return dlm_fail_errno(e, DLMGR_ENOMEM, NULL, "cannot start the journal thread");
     }
     *ret = j;
     return 0;

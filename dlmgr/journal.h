@@ -7,7 +7,8 @@
  * all that wait while a commit is under way become the next batch: the busier, the cheaper each. A batch begins no op after 20 ms.
  *
  * A batch that cannot commit (disk full, I/O) is kept and tried again each second, and no `done` runs until it has: nothing leaves
- * the process that is not stored. So `work` may run more than once and must not care.
+ * the process that is not stored. So `work` may run more than once and must not care. A request is kept for three seconds: then it
+ * fails with what the disk said.
  */
 #ifndef DLM_JOURNAL_H
 #define DLM_JOURNAL_H
@@ -21,6 +22,7 @@ struct dlm_op {
     void (*done)(struct dlm_op *op);
     int result;        /* of work; negative: its changes were undone */
     dlmgr_error error; /* when negative */
+    bool request;      /* somebody waits for it, and it may fail when it cannot be stored */
     int64_t posted;    /* monotonic us; the journal's */
     struct dlm_op *next;
 };

@@ -209,6 +209,48 @@ static void test_a_full_disk_keeps_the_batch(void)
     end();
 }
 
+/* Who asked is told after three seconds that it cannot be stored, and why; what the engine itself has to say is kept, and stored at last. */
+static void test_a_request_is_given_up(void)
+{
+    struct change request, own;
+    int64_t begun = dlm_clock_mono();
+
+    begin();
+    post(&request, "request", 0, 0);
+    request.op.request = true;
+    post(&own, "own", DLMGR_EIO, 4);
+    run_until_done(1);
+    CU_ASSERT(dlm_clock_mono() - begun >= 3000);
+    CU_ASSERT_EQUAL(request.done, 1);
+    CU_ASSERT_EQUAL(request.op.result, DLMGR_EIO);
+    CU_ASSERT_EQUAL(request.op.error.code, DLMGR_EIO);
+    CU_ASSERT(dlm_journal_stuck(journal));
+    run_until_done(2);
+    CU_ASSERT_EQUAL(own.op.result, 0);
+    CU_ASSERT(own.seen);
+    CU_ASSERT_FALSE(stored("request"));
+    stop(0);
+    end();
+}
+
+/* When nothing else waits the journal is free again. */
+static void test_only_requests_are_given_up(void)
+{
+    struct change request, next;
+
+    begin();
+    post(&request, "request", DLMGR_ENOSPC, -1);
+    request.op.request = true;
+    run_until_done(1);
+    CU_ASSERT_EQUAL(request.op.result, DLMGR_ENOSPC);
+    post(&next, "next", 0, 0);
+    run_until_done(2);
+    CU_ASSERT_FALSE(dlm_journal_stuck(journal));
+    CU_ASSERT(next.seen);
+    stop(0);
+    end();
+}
+
 /* Stopping commits what was posted; what cannot be stored is given up in time and never told. */
 static void test_stop_commits_or_gives_up(void)
 {
@@ -234,6 +276,8 @@ static const struct test tests[] = {
     {"a_batch_ends_after_a_while", test_a_batch_ends_after_a_while},
     {"a_failed_op_is_undone_alone", test_a_failed_op_is_undone_alone},
     {"a_full_disk_keeps_the_batch", test_a_full_disk_keeps_the_batch},
+    {"a_request_is_given_up", test_a_request_is_given_up},
+    {"only_requests_are_given_up", test_only_requests_are_given_up},
     {"stop_commits_or_gives_up", test_stop_commits_or_gives_up},
 };
 
