@@ -83,11 +83,11 @@ struct dlm_verdict {
 
     /* TAKE, and RESTART with usable */
     int64_t offset;
-    int64_t length;  /* bytes that the body brings to us; -1 unknown */
-    int64_t total;   /* of the file; -1 unknown */
-    bool overlong;   /* the body goes on past length: stop there and drop the connection */
-    bool ranges;     /* more of it may be asked for by ranges, on more connections */
-    bool unverified; /* only the end of the connection will tell where the body ends */
+    int64_t length; /* bytes that the body brings to us; -1 unknown */
+    int64_t total;  /* of the file; -1 unknown */
+    bool overlong;  /* the body goes on past length: stop there and drop the connection */
+    bool ranges;    /* more of it may be asked for by ranges, on more connections */
+    bool unverified; /* only the end of the connection, or of the stream, will tell where the body ends */
 
     /* RESTART */
     bool usable;

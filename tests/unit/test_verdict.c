@@ -80,7 +80,7 @@ static const struct row whole_rows[] = {
     {"chunked", PLAIN, NOTHING, H200 V1 "Transfer-Encoding: chunked\n", TAKE(0, -1, -1), NULL, {0, false}},
     {"chunked with a length", PLAIN, NOTHING, H200 "Transfer-Encoding: chunked\n" LEN(9), BAD, "both chunks and a length", {0, false}},
     {"no length and closed", PLAIN, NOTHING, H200, TAKE(0, -1, -1, .unverified = true), NULL, {0, false}},
-    {"no length over HTTP/2", PLAIN, NOTHING, "HTTP/2 200\n", TAKE(0, -1, -1), NULL, {0, false}},
+    {"no length over HTTP/2", PLAIN, NOTHING, "HTTP/2 200\n", TAKE(0, -1, -1, .unverified = true), NULL, {0, false}},
     {"no length, a digest given", PLAIN, {.first = true, .total = -1, .digest_given = true}, H200, TAKE(0, -1, -1), NULL, {0, false}},
     {"no length, a digest sent", PLAIN, NOTHING, H200 "Repr-Digest: sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:\n",
      TAKE(0, -1, -1), NULL, {0, false}},
