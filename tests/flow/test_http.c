@@ -9,6 +9,7 @@
  * Words in capitals stand for what is too long to write: see expand().
  */
 #include "tests/lib/house.h"
+#include "tests/lib/peer.h"
 #include "tests/lib/test.h"
 
 #include <openssl/evp.h>
@@ -308,10 +309,94 @@ static void test_digests(void)
     check_rows(digests, COUNT(digests));
 }
 
+/* ---- The end of TLS ------------------------------------------------------------------------------------ */
+
+static const struct ending {
+    const char *what, *answer;
+    enum peer_end how;
+    int state, code;
+    bool unverified;
+} endings[] = {
+    {"a length, no close_notify", "Content-Length: 5\r\n\r\nhello", PEER_FIN, DLMGR_DONE, 0, false},
+    {"less than the length, close_notify", "Content-Length: 6\r\n\r\nhello", PEER_NOTIFY,
+     DLMGR_FAILED, 6, false},
+    {"less than the length, no close_notify", "Content-Length: 6\r\n\r\nhello", PEER_FIN,
+     DLMGR_FAILED, 6, false},
+    {"chunks, no close_notify", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+     PEER_FIN, DLMGR_DONE, 0, false},
+    {"chunks, cut, close_notify", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", PEER_NOTIFY,
+     DLMGR_FAILED, 6, false},
+    {"no length, close_notify", "\r\nhello", PEER_NOTIFY, DLMGR_DONE, 0, true},
+    {"no length, no close_notify", "\r\nhello", PEER_FIN, DLMGR_DONE, 0, true},
+    {"no length, reset", "\r\nhello", PEER_RST, DLMGR_FAILED, 6, false},
+    {"an empty answer, close_notify", "", PEER_NOTIFY, DLMGR_FAILED, 6, false},
+};
+
+/* Which one it is stands in the path. */
+static void serve_ending(struct peer_link *l, void *context)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\n";
+    char request[4096];
+    size_t i = 0;
+
+    (void)context;
+    if (!peer_get_head(l, request, sizeof(request)) || sscanf(request, "GET /%zu", &i) != 1)
+        return;
+    if (endings[i].answer[0])
+        peer_put(l, head, sizeof(head) - 1);
+    peer_put(l, endings[i].answer, strlen(endings[i].answer));
+    peer_finish(l, endings[i].how);
+}
+
+static void check_ending(const struct peer *server, const char *ca, size_t i)
+{
+    char url[100];
+    dlmgr_request request;
+    struct house_result r;
+    int64_t id;
+
+    snprintf(url, sizeof(url), "https://127.0.0.1:%d/%zu", peer_port(server), i);
+    request = house_request(&house, url);
+    three_tries(&request);
+    request.cacert = ca;
+    id = house_add(&house, &request);
+    r = house_wait(&house, id);
+    CHECK_STR(dlmgr_state_name(r.state), dlmgr_state_name(endings[i].state));
+    CHECK_INT(r.error_code, endings[i].code);
+    CHECK_INT(house_files(&house), r.state == DLMGR_DONE);
+    if (r.state == DLMGR_DONE) {
+        check_file(&(struct row){.text = "hello"}, &r);
+        check_unverified(id, endings[i].unverified);
+        unlink(r.path);
+    }
+    house_forget(&house, id);
+}
+
+static void test_how_tls_ends(void)
+{
+    char command[400], cert[320], key[320], ca[320];
+    struct peer *server;
+
+    house_begin(&house);
+    snprintf(command, sizeof(command), "bash fixtures/certs.sh %s/certs", test_dir());
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    snprintf(cert, sizeof(cert), "%s/certs/server.pem", test_dir());
+    snprintf(key, sizeof(key), "%s/certs/server.key", test_dir());
+    snprintf(ca, sizeof(ca), "%s/certs/ca.pem", test_dir());
+    server = peer_start(&(struct peer_options){.cert = cert, .key = key, .serve = serve_ending});
+    for (size_t i = 0; i < COUNT(endings); i++) {
+        test_about("row %zu: %s", i, endings[i].what);
+        check_ending(server, ca, i);
+    }
+    house_end(&house);
+    peer_stop(server);
+}
+
 static const struct test tests[] = {
     TEST(test_framing),
     TEST(test_codings),
     TEST(test_digests),
+    TEST(test_how_tls_ends),
 };
 
 TEST_MAIN("http", tests)
