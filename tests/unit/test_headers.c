@@ -489,6 +489,7 @@ static void test_headers_location(void)
         {"Location:   http://h/  ", "http://h/", NULL},
         {"Location: /a\nLocation: /a", "/a", NULL},
         {"Location: /a\nLocation: /b", NULL, "two targets that differ"},
+        {"Location: /a\nLocation: /ab", NULL, "two targets that differ"},
         {"Location: /a\nLocation: /b\nLocation: /a", NULL, "two targets that differ"},
         {"Location: /a\x01", NULL, "a target with control characters"},
         {"Location: /a\x7f", NULL, "a target with control characters"},
