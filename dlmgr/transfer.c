@@ -486,6 +486,9 @@ static void refuse(struct dlm_transfer *t)
     else if (!t->judged && t->code == CURLE_WRITE_ERROR)
         verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE,
                     "the answer's header is too long");
+    else if (!t->judged && t->code == CURLE_OK)
+        verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK, DLMGR_STAGE_RECEIVE,
+                    "the connection ended within the answer's header");
     else if (!t->judged)
         judge_trouble(t);
     if (t->verdict.action != DLM_COMPLETE)
