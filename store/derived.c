@@ -135,6 +135,8 @@ int dlm_seq_next(struct dlm_store *s, int64_t session, int64_t *ret)
         r = dlm_sql_int(s, Q_SESSION_LAST, &slot->last_seq, "l", session);
     if (r < 0)
         return r;
+    if (slot->last_seq < 0 || slot->last_seq == INT64_MAX)
+        return dlm_row_damaged(s, "session", session);
     slot->seq_changed = true;
     *ret = ++slot->last_seq;
     return 0;

@@ -145,6 +145,8 @@ const char *dlm_query_text(int q); /* NULL past the end; also for the test that 
     X(LONG, ident.size, "t.size")
 
 int dlm_row_read(sqlite3_stmt *st, struct dlm_row *ret); /* the current row; DLMGR_ENOMEM */
+/* A number in the file that we never wrote, and that must not be an index or be counted on: says so, gives DLMGR_EJOURNAL. */
+int dlm_row_damaged(struct dlm_store *s, const char *what, int64_t which);
 
 /* ---- The connection --------------------------------------------------------------------------- */
 

@@ -36,6 +36,8 @@ int dlm_task_core(struct dlm_store *s, int64_t id, const char *reason, struct dl
                              .timed = sqlite3_column_int(st, 6),
                              .told = sqlite3_column_int(st, 7)};
     dlm_sql_end(s, Q_TASK_CORE);
+    if (!dlm_state_name(ret->state) || ret->generation < 1 || ret->generation == INT64_MAX)
+        return dlm_row_damaged(s, "task", id);
     return 0;
 }
 

@@ -74,7 +74,7 @@ static const char *const queries[QUERIES] = {
     [Q_TALLY_PAIRS] = "SELECT session, state FROM tally WHERE n > 0 AND state < 9 AND "
                       "(?1 IS NULL OR session = (SELECT id FROM sessions WHERE name = ?1))",
 
-    [Q_TALLY_OF] = "SELECT state, n FROM tally WHERE session = ?1 AND state < 9",
+    [Q_TALLY_OF] = "SELECT state, n FROM tally WHERE session = ?1 AND state BETWEEN 0 AND 8",
     [Q_TALLY_DROP] = "DELETE FROM tally WHERE session = ?1",
 
     [Q_TASK_ADD] =

@@ -7,6 +7,8 @@
  */
 #include "store/internal.h"
 
+#include <stdio.h>
+
 enum kind { INT, LONG, TEXT };
 
 #define COLUMN_FIELD(kind, field, sql) {kind, offsetof(struct dlm_row, field)},
@@ -67,6 +69,15 @@ static int read_column(sqlite3_stmt *st, int i, struct dlm_row *row)
     default:
         return read_text(st, i, to);
     }
+}
+
+int dlm_row_damaged(struct dlm_store *s, const char *what, int64_t which)
+{
+    s->fail_code = DLMGR_EJOURNAL;
+    s->fail_errno = 0;
+    snprintf(s->fail_text, sizeof(s->fail_text),
+             "%s %lld holds a number that cannot be: the file was damaged", what, (long long)which);
+    return DLMGR_EJOURNAL;
 }
 
 int dlm_row_read(sqlite3_stmt *st, struct dlm_row *ret)

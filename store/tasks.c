@@ -157,6 +157,7 @@ int dlm_store_add(struct dlm_store *s, const struct dlm_row *row, const char *co
 
 int dlm_store_get(struct dlm_store *s, int64_t id, struct dlm_row *ret)
 {
+    struct dlm_row row;
     sqlite3_stmt *st;
     int r = dlm_sql_bind(s, Q_TASK_GET, "l", id);
 
@@ -164,9 +165,16 @@ int dlm_store_get(struct dlm_store *s, int64_t id, struct dlm_row *ret)
         return r;
     if (r == 0)
         return DLMGR_ENOTFOUND;
-    r = dlm_row_read(st, ret);
+    r = dlm_row_read(st, &row);
     dlm_sql_end(s, Q_TASK_GET);
-    return r;
+    if (r < 0)
+        return r;
+    if (!dlm_state_name(row.state)) {
+        dlm_row_clear(&row);
+        return dlm_row_damaged(s, "task", id);
+    }
+    *ret = row;
+    return 0;
 }
 
 int dlm_store_find_key(struct dlm_store *s, const char *session, const char *key, int64_t *ret_id)

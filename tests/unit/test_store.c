@@ -7,6 +7,7 @@
  * in test_store_faults.c, what is refused at open in test_store_open.c.
  */
 #include "tests/lib/journal.h"
+#include "tests/lib/methods.h"
 #include "tests/lib/test.h"
 
 #include <stdio.h>
@@ -613,6 +614,48 @@ static void test_store_savepoints(void)
     journal_close(s);
 }
 
+/* A file that was damaged may hold any number; none of them is an index, or is counted on, before it was looked at. */
+static void test_store_numbers_that_cannot_be(void)
+{
+    static const struct {
+        const char *sql;
+        int get, move, queued;
+    } rows[] = {
+        {"UPDATE tasks SET state = 9", DLMGR_EJOURNAL, DLMGR_EJOURNAL, 1},
+        {"UPDATE tasks SET state = -1", DLMGR_EJOURNAL, DLMGR_EJOURNAL, 1},
+        {"UPDATE tasks SET state = 1 << 30", DLMGR_EJOURNAL, DLMGR_EJOURNAL, 1},
+        {"UPDATE tasks SET generation = 9223372036854775807", 0, DLMGR_EJOURNAL, 1},
+        {"UPDATE tasks SET generation = 0", 0, DLMGR_EJOURNAL, 1},
+        {"UPDATE sessions SET last_seq = 9223372036854775807", 0, DLMGR_EJOURNAL, 1},
+        {"UPDATE tally SET state = -7", 0, 0, 0},
+        {"UPDATE tally SET n = n", 0, 0, 1},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        CLEANUP_FREE char *sql = method_text("PRAGMA ignore_check_constraints = ON; %s",
+                                             rows[i].sql);
+        struct dlm_store *s = journal_open(DLM_STORE_WRITE);
+        struct dlm_row row = {0};
+        dlmgr_error e = {0};
+
+        journal_add(s, "http://h/f");
+        journal_close(s);
+        journal_sql("journal.db", sql);
+        s = journal_open(DLM_STORE_WRITE);
+        test_about("%s", rows[i].sql);
+        CHECK_INT(dlm_store_get(s, 1, &row), rows[i].get);
+        dlm_row_clear(&row);
+        journal_begin(s);
+        CHECK_INT(journal_try(s, 1, DLMGR_CANCELLED), rows[i].move);
+        dlm_store_error(s, DLMGR_EJOURNAL, &e);
+        CU_ASSERT(!rows[i].move || strstr(e.text, "1 holds a number that cannot be") != NULL);
+        dlm_store_rollback(s);
+        CHECK_INT(method_int(s, "session", "{'session':'default'}", "tasks.queued"), rows[i].queued);
+        journal_close(s);
+        journal_discard();
+    }
+}
+
 /* Secrets are lost with their file: the tasks that name them must not get those of tasks that come later. */
 static void test_store_lost_secrets(void)
 {
@@ -650,6 +693,7 @@ static void test_store_lost_secrets(void)
 
 static const struct test tests[] = {
     TEST(test_store_add_get),
+    TEST(test_store_numbers_that_cannot_be),
     TEST(test_store_lost_secrets),
     TEST(test_store_ids_never_reused),
     TEST(test_store_key_twice),
