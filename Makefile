@@ -2,7 +2,7 @@
 #
 # make               build/dlmgr, build/libdlmgr.so.0, build/libdlmgr.a, man pages
 # make demo          see it work      make check [T=name]   prove it      make bench    compare it
-# make crash, storm, soak, upgrade  kill it, replace it  make asan tsan cov  prove more    make lint format
+# make crash, storm, soak, upgrade  kill it, replace it  make asan tsan fuzz cov  prove more    make lint format
 # make deps          install the Debian packages that are missing (NODEPS=1: demo and check do not)
 #
 # Sources are found by themselves. A test program is any tests/*/*.c that defines main() or ends in TEST_MAIN().
@@ -184,6 +184,14 @@ cov:
 	$(call code-check,$(B)/crash/test_killer) SLOW=3 CFLAGS='-O1 -g --coverage -fprofile-update=atomic -fno-inline'
 	$(Q)tests/cov.sh $(B)/cov
 
+# TIME (60) seconds of each target, or RUNS executions; T=NAME: of that one.
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz:
+	$(call with-deps,clang libclang-rt-dev)
+	$(again) B=$(B)/libfuzzer CC=clang HARDEN= WERROR= CFLAGS='$(SAN)=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' \
+		LDFLAGS=-fsanitize=fuzzer $(patsubst %,$(B)/libfuzzer/fuzz/fuzz_%,$(or $(T),$(FUZZ)))
+	$(Q)B=$(B)/libfuzzer RUNS=$(RUNS) TIME=$(TIME) tests/fuzz/fuzz.sh $(or $(T),$(FUZZ))
+
 C_FILES := $(wildcard include/*.h dlmgr/*.[ch] store/*.[ch] daemon/*.[ch] cli/*.[ch] fixtures/*.[ch] bench/*.[ch] \
 	tests/*/*.[ch] examples/*.c)
 lint:
@@ -214,7 +222,7 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tests examples deps demo check run-tests crash storm soak upgrade bench asan tsan cov lint format install uninstall clean
+.PHONY: all tests examples deps demo check run-tests crash storm soak upgrade bench asan tsan fuzz cov lint format install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')
