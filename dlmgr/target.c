@@ -51,6 +51,7 @@ static bool may_use(const struct dlm_target *t, const struct sockaddr *address, 
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     struct dlm_target *t = context;
+    int fd;
 
     (void)purpose;
     if (t->denied || !may_use(t, &address->addr, address->addrlen)) {
@@ -60,7 +61,10 @@ static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_so
     t->allowed = true;
     t->refused = false;
     memcpy(&t->tried, &address->addr, MIN((size_t)address->addrlen, sizeof(t->tried)));
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    fd = dlm_fd_above_stdio(
+        socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol));
+    t->socket_errno = fd < 0 ? errno : 0; /* libcurl does not ask why */
+    return fd;
 }
 
 /* `usual` when the text is no address. */

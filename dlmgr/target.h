@@ -29,6 +29,7 @@ struct dlm_target {
     bool proxied;
     bool allowed;            /* a connection to an address that may be used was begun */
     union dlm_address tried; /* the last that one was begun to; all zero: none */
+    int socket_errno;        /* out: why it could not have a socket, the last time; 0 */
 };
 
 /*

@@ -426,7 +426,7 @@ static void judge_trouble(struct dlm_transfer *t)
 
         dlm_scene_words(&scene, t->trouble, sizeof(t->trouble));
     }
-    trouble.os_errno = (int)os_errno;
+    trouble.os_errno = os_errno ? (int)os_errno : t->target.socket_errno;
     trouble.proxy_status = proxy_refusal(t);
     t->check = dlm_tls_check(t->tls, (int)t->code, t->trouble);
     trouble.tls = dlm_tls_says(t->tls, t->check, says) ? says : NULL;
