@@ -209,6 +209,15 @@ int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool cre
     return 0;
 }
 
+int dlm_dir_is_there(const struct dlm_dir *d)
+{
+    struct stat st;
+
+    if (stat(d->path, &st) < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    return st.st_dev == d->dev && st.st_ino == d->ino;
+}
+
 struct dlm_dir *dlm_dir_hold(struct dlm_dir *d)
 {
     pthread_mutex_lock(&d->set->lock);

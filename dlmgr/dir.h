@@ -37,6 +37,8 @@ struct dlm_dirs *dlm_dirs_free(struct dlm_dirs *set);
  */
 int dlm_dir_get(struct dlm_dirs *set, const char *dir, const char *out, bool create,
                 struct dlm_dir **ret, dlmgr_error *e);
+/* Does its path still lead to it? 1, 0 or -errno. */
+int dlm_dir_is_there(const struct dlm_dir *d);
 struct dlm_dir *dlm_dir_hold(struct dlm_dir *d); /* one reference more */
 struct dlm_dir *dlm_dir_put(struct dlm_dir *d);  /* one less; NULL is fine; returns NULL */
 /* Durable: every name made or changed in it before this call. 0 or -errno. */

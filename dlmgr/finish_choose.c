@@ -102,14 +102,29 @@ static int look_at_name(struct dlm_finish *f, struct stat *ret)
     return 1;
 }
 
+/* The file goes where the part is, and is told to be where the directory's path leads: both must be one place. */
+static int swapped(struct dlm_finish *f)
+{
+    dlm_fail(&f->error, DLMGR_EIO,
+             "`%.250s` is not the directory that it was: it was moved or another was put in its place; put it back, or "
+             "`set --dir`, and retry",
+             f->dir->path);
+    snprintf(f->error.path, sizeof(f->error.path), "%.1000s", f->dir->path);
+    f->error.class_ = DLMGR_CLASS_LOCAL;
+    return DLM_FINISH_TROUBLE;
+}
+
 int dlm_finish_choose(struct dlm_finish *f)
 {
     bool known = f->on_exists >= 0 && f->on_exists < (int)ARRAY_SIZE(policies);
     int (*policy)(struct dlm_finish *, const struct stat *) = known ? policies[f->on_exists]
                                                                     : forbid;
     struct stat st;
-    int r = f->same ? dlm_ident_of(f->fd, &f->ident, NULL) : 0;
+    int there = dlm_dir_is_there(f->dir);
+    int r = f->same ? dlm_ident_of(f->fd, &f->ident, NULL) : MIN(there, 0);
 
+    if (there == 0)
+        return swapped(f);
     f->same = false;
     if (policy)
         f->n = 0;
