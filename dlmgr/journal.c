@@ -143,7 +143,7 @@ static bool wait_to_retry(struct dlm_journal *j)
     struct timespec until;
     bool again;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += RETRY_MS / 1000;
     pthread_mutex_lock(&j->lock);
     pthread_cond_timedwait(&j->wake, &j->lock, &until);
@@ -288,6 +288,7 @@ int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(voi
                       void *context, struct dlm_journal **ret, dlmgr_error *e)
 {
     struct dlm_journal *j = dlm_alloc(sizeof(*j));
+    pthread_condattr_t attr;
     int r;
 
     if (!j)
@@ -296,7 +297,11 @@ int dlm_journal_start(uv_loop_t *loop, struct dlm_store *store, void (*news)(voi
     list_init(&j->posted);
     list_init(&j->committed);
     pthread_mutex_init(&j->lock, NULL);
-    pthread_cond_init(&j->wake, NULL);
+    /* By the clock of the wall a step back would make a second of waiting into years. */
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&j->wake, &attr);
+    pthread_condattr_destroy(&attr);
     j->store = store;
     j->news = news;
     j->context = context;

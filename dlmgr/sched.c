@@ -9,6 +9,9 @@
 
 #define TICK_MS 1000
 #define STORAGE_MS 10000
+#define STEP_MS 10000
+#define BACKOFF_LONGEST_MS                                                                         \
+    (24LL * 3600 * 1000) /* what --retry-wait may be; a Retry-After is at most an hour */
 #define PRUNE_MS 60000
 #define EVENTS_KEPT_MS (30LL * 24 * 3600 * 1000)
 #define PRUNE_AT_ONCE 1000
@@ -277,6 +280,9 @@ static int wake_work(struct dlm_store *store, struct dlm_op *op)
 
     if (r == 0 && s->storage_due)
         r = MIN(dlm_store_wake_reason(store, "storage"), 0);
+    if (r == 0 && s->stepped)
+        r = s->late_more = dlm_store_wake_late(store, dlm_clock_wall() + BACKOFF_LONGEST_MS);
+    r = MIN(r, 0);
     if (r == 0)
         r = dlm_store_tally(store, &tally);
     if (r == 0)
@@ -295,6 +301,8 @@ static void on_woken(struct dlm_op *op)
     int64_t wait = s->next_wake - dlm_clock_wall();
 
     s->waking = s->storage_due = false;
+    s->stepped &= op->result < 0 || s->late_more > 0;
+    s->wake_again |= s->stepped && op->result == 0;
     s->more = true;
     s->storage_at = s->n_storage > 0 ? dlm_clock_mono() + STORAGE_MS : 0;
     if (op->result < 0)
@@ -410,12 +418,27 @@ static void look(struct dlm_sched *s)
 
 /* ---- Beginning and end ---------------------------------------------------------------------------------------------- */
 
+/*
+ * The timer that waits for next_wake does not run while the machine sleeps, and knows nothing of a clock that is set. Set forward, what became
+ * due by that is due; set back, a pause that was begun before would last as long as the step.
+ */
+static void look_at_clocks(struct dlm_sched *s)
+{
+    int64_t wall = dlm_clock_wall(), apart = wall - dlm_clock_mono();
+
+    s->stepped |= apart < s->apart - STEP_MS;
+    s->apart = apart;
+    if (!s->waking && !s->stuck && (s->stepped || (s->next_wake && wall >= s->next_wake)))
+        dlm_sched_wake(s);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct dlm_sched *s = container_of(timer, struct dlm_sched, tick);
     int64_t now = dlm_clock_mono();
 
     s->stuck = dlm_journal_stuck(s->tasks.journal);
+    look_at_clocks(s);
     for (struct dlm_task *t = s->tasks.head, *next; t; t = next) {
         next = t->next;
         dlm_task_tick(t, now);
@@ -444,6 +467,8 @@ int dlm_sched_start(struct dlm_sched *s, uv_loop_t *loop)
     uv_prepare_start(&s->prepare, on_prepare);
     s->more = true;
     s->storage_due = true; /* there may be room by now */
+    s->stepped = true;     /* and it may have been set back while nobody was here */
+    s->apart = dlm_clock_wall() - dlm_clock_mono();
     look(s);
     dlm_sched_wake(s);
     return 0;

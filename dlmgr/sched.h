@@ -38,8 +38,11 @@ struct dlm_sched {
     struct dlm_task **taken;
 
     struct dlm_op wake_op;
+    int late_more;
     bool waking, wake_again, storage_due;
+    bool stepped; /* the clock was set back: nobody may wait for where it was */
     int64_t next_wake, storage_at, n_storage;
+    int64_t apart; /* the clock of the wall less the one that never steps */
     struct dlm_op prune_op;
     bool pruning, prune_more;
     int64_t prune_at;

@@ -73,6 +73,7 @@ enum dlm_query {
     Q_SOURCE_DROP,
     Q_WAKE_DUE,
     Q_WAKE_NEXT,
+    Q_WAKE_LATE,
     Q_WAKE_REASON,
     Q_BEGIN_GENERATION,
     Q_CHECKPOINT,

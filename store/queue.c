@@ -212,6 +212,16 @@ int dlm_store_wake(struct dlm_store *s, int64_t now, int64_t *ret_next)
     return r;
 }
 
+int dlm_store_wake_late(struct dlm_store *s, int64_t limit)
+{
+    size_t n = 0;
+    int r = dlm_sql_bind(s, Q_WAKE_LATE, "ld", limit, WAKE_MAX);
+
+    if (r == 0)
+        r = queue_found(s, Q_WAKE_LATE, &n);
+    return r < 0 ? r : n == WAKE_MAX;
+}
+
 int dlm_store_wake_reason(struct dlm_store *s, const char *reason)
 {
     size_t n = 0;

@@ -164,6 +164,8 @@ int dlm_store_take(struct dlm_store *s, const struct dlm_busy *busy, size_t n_bu
                    struct dlm_row *rows, size_t *io_n);
 /* Move those waiting whose time has come to queued (reason in bits: storage is woken by the engine); returns via ret the next wake time or 0. */
 int dlm_store_wake(struct dlm_store *s, int64_t now, int64_t *ret_next);
+/* Those in a pause before the next try that would last beyond `limit` become queued: the clock was set back meanwhile. 1: there may be more. */
+int dlm_store_wake_late(struct dlm_store *s, int64_t limit);
 /* All waiting with this reason become queued ("storage" when there is room again, "network"). */
 int dlm_store_wake_reason(struct dlm_store *s, const char *reason);
 

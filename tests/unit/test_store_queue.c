@@ -259,6 +259,29 @@ static void test_wake(void)
     journal_close(s);
 }
 
+/* A clock that was set back: who waits for a next try waits no longer than a pause can last; who asked for a time waits for it. */
+static void test_wake_late(void)
+{
+    struct dlm_store *s = journal_open(DLM_STORE_WRITE);
+    int64_t id[3], next = -1;
+
+    journal_begin(s);
+    for (int i = 0; i < 3; i++)
+        id[i] = add(s, A, 0);
+    CHECK_INT(wait_until(s, id[0], "backoff", 5000), 0);
+    CHECK_INT(wait_until(s, id[1], "backoff", 900000), 0);
+    CHECK_INT(wait_until(s, id[2], "not-before", 900000), 0);
+    CHECK_INT(dlm_store_wake_late(s, 5000), 0);
+    CHECK_INT(journal_state(s, id[0]), DLMGR_WAITING);
+    CHECK_INT(journal_state(s, id[1]), DLMGR_QUEUED);
+    CHECK_INT(journal_state(s, id[2]), DLMGR_WAITING);
+    CHECK_INT(dlm_store_wake(s, 1000, &next), 0);
+    CHECK_INT(next, 5000);
+    journal_commit(s);
+    journal_sound(s);
+    journal_close(s);
+}
+
 /* A thousand a call: the next time then is one that has come, or 1 says that there are more. */
 static void test_wake_in_pieces(void)
 {
@@ -356,6 +379,7 @@ static const struct test tests[] = {
     TEST(test_take_in_the_same_transaction),
     TEST(test_take_agrees_with_the_plain_rule),
     TEST(test_wake),
+    TEST(test_wake_late),
     TEST(test_wake_in_pieces),
     TEST(test_recover),
     TEST(test_recover_sweeps_secrets),
