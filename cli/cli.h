@@ -83,7 +83,7 @@ void cli_log(int level, const char *text, void *context);
 
 /* ---- Signals (signals.c) ------------------------------------------------------------------------- */
 
-/* SIGINT, SIGTERM and SIGHUP count from now on; the second one leaves at once. SIGPIPE is ignored from the start. */
+/* SIGINT, SIGTERM and SIGHUP count from now on; the second one leaves at once. SIGPIPE and SIGXFSZ are ignored from the start. */
 void cli_signals_catch(void);
 bool cli_interrupted(void);
 

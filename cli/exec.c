@@ -44,6 +44,7 @@ static void command_child(const char *command, const dlmgr_event *event, int inp
                 {"DLMGR_KEY", event->key ? event->key : ""}};
 
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     snprintf(id, sizeof(id), "%lld", (long long)event->task);
     snprintf(seq, sizeof(seq), "%lld", (long long)event->seq);
     if (dup2(input, STDIN_FILENO) < 0)

@@ -8,11 +8,13 @@
  */
 #include "cli/cli.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
     const char *name;
@@ -141,13 +143,28 @@ static int run(struct cli *cli, int argc, char **argv)
     return code ? code : command->run(cli);
 }
 
+/* A file of ours must not become what others take for stdin, stdout or stderr. Using one that was closed still fails. */
+static void stdio_fill(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", fcntl(STDIN_FILENO, F_GETFD) < 0 ? O_WRONLY : O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct cli cli = {0};
     int code;
 
+    stdio_fill();
+
     setlocale(LC_CTYPE, "");
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     cli_args_init(&cli.args, &cli.arena);
     code = run(&cli, argc, argv);
     cli_fail_finally(&cli, code);

@@ -268,6 +268,7 @@ int dlmgr_claim_move(const dlmgr_event *event, int dirfd, const char *name, unsi
 {
     struct claim c = {.event = event, .name = name, .flags = flags, .dir = -1, .from = -1, .e = error};
     dlmgr_error mine = {0};
+    struct dlm_hush hush;
     int r;
 
     c.e = error ? error : &mine;
@@ -276,7 +277,9 @@ int dlmgr_claim_move(const dlmgr_event *event, int dirfd, const char *name, unsi
         return r;
     identify(&c);
     c.dir = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dlm_hush_begin(&hush);
     r = c.dir < 0 ? trouble(&c, errno, "open the directory for") : claim_move(&c);
+    dlm_hush_end(&hush);
     dlm_cleanup_fd(&c.dir);
     dlm_cleanup_fd(&c.from);
     return r;

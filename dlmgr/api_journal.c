@@ -125,7 +125,13 @@ static int write_journal(struct dlmgr *h, const struct dlm_method *m, json_t *pa
 int dlm_api_journal(struct dlmgr *h, const struct dlm_method *m, json_t *params,
                     json_t **ret_result, dlmgr_error *e)
 {
+    struct dlm_hush hush;
+    int r;
+
     *e = (dlmgr_error){0}; /* of those who did not answer */
-    return m->kind == DLM_METHOD_WRITE ? write_journal(h, m, params, ret_result, e)
-                                       : read_journal(h, m, params, ret_result, e);
+    dlm_hush_begin(&hush);
+    r = m->kind == DLM_METHOD_WRITE ? write_journal(h, m, params, ret_result, e)
+                                    : read_journal(h, m, params, ret_result, e);
+    dlm_hush_end(&hush);
+    return r;
 }

@@ -73,8 +73,14 @@ static int own(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)
         .listen_fd = o->listen_fd,
     };
     int r = take_lock(h, e);
+    struct dlm_hush hush;
 
-    return r < 0 ? r : dlm_engine_start(h->home, &settings, h->log, &h->engine, e);
+    if (r < 0)
+        return r;
+    dlm_hush_begin(&hush);
+    r = dlm_engine_start(h->home, &settings, h->log, &h->engine, e);
+    dlm_hush_end(&hush);
+    return r;
 }
 
 /* EITHER looks who is there now and believes it later only after looking again. */

@@ -7,6 +7,8 @@
  */
 #include "dlmgr/base.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -263,6 +265,41 @@ int dlm_fsync_dir(int dirfd)
         return errno == EINVAL ? 0 : -errno;
     }
     return 0;
+}
+
+int dlm_fd_above_stdio(int fd)
+{
+    int high;
+
+    if (fd < 0 || fd > STDERR_FILENO)
+        return fd;
+    high = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    dlm_cleanup_fd(&fd);
+    return high;
+}
+
+void dlm_hush_begin(struct dlm_hush *h)
+{
+    sigset_t xfsz, pending;
+
+    sigemptyset(&xfsz);
+    sigaddset(&xfsz, SIGXFSZ);
+    sigpending(&pending);
+    h->pending = sigismember(&pending, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &xfsz, &h->before);
+}
+
+void dlm_hush_end(struct dlm_hush *h)
+{
+    const struct timespec none = {0};
+    sigset_t xfsz;
+
+    sigemptyset(&xfsz);
+    sigaddset(&xfsz, SIGXFSZ);
+    if (!h->pending)
+        while (sigtimedwait(&xfsz, NULL, &none) < 0 && errno == EINTR)
+            ;
+    pthread_sigmask(SIG_SETMASK, &h->before, NULL);
 }
 
 const char *dlm_kind_name(unsigned mode)

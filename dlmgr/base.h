@@ -14,6 +14,7 @@
 #include "dlmgr.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -119,11 +120,29 @@ ssize_t dlm_pread_all(int fd, void *data, size_t len, int64_t offset);
 /* 0 or -errno; a file system without directory sync (EINVAL) counts as synced. */
 int dlm_fsync_dir(int dirfd);
 
+/*
+ * This descriptor, or a copy above 2 in its place (-1, errno set): in a process whose stdin, stdout or stderr is closed the next file gets
+ * that number, and what anybody prints would go into it.
+ */
+int dlm_fd_above_stdio(int fd);
 /* What stands there by its st_mode: "a symlink", "a FIFO"...; NULL: a regular file. */
 const char *dlm_kind_name(unsigned mode);
 
 /* Hex of data into out (2 * len + 1 bytes), lower case. */
 void dlm_hex(const void *data, size_t len, char *out);
+
+/* ---- Signals ------------------------------------------------------------------------------------ */
+
+/*
+ * Writing beyond the process's limit of a file's size (RLIMIT_FSIZE) is to be EFBIG and not SIGXFSZ, which ends a process. Our threads have all
+ * signals blocked; what writes on the caller's thread stands between these two.
+ */
+struct dlm_hush {
+    sigset_t before;
+    bool pending;
+};
+void dlm_hush_begin(struct dlm_hush *h);
+void dlm_hush_end(struct dlm_hush *h);
 
 /* ---- Log --------------------------------------------------------------------------------------- */
 

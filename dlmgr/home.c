@@ -388,7 +388,7 @@ static int lock_file_open(struct lock *l, const struct dlm_home *h, int flags)
         return 0;
     if (l->fd >= 0)
         close(l->fd);
-    l->fd = openat(h->fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    l->fd = dlm_fd_above_stdio(openat(h->fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600));
     return l->fd < 0 ? -1 : 0;
 }
 

@@ -128,7 +128,8 @@ static int open_part(struct dlm_sink *s, const struct dlm_expect *x, dlmgr_error
 {
     struct stat st;
 
-    s->fd = openat(s->dir->fd, s->part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    s->fd = dlm_fd_above_stdio(
+        openat(s->dir->fd, s->part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (s->fd < 0 && errno != ENOENT && errno != ELOOP && errno != EISDIR && errno != ENXIO)
         return dlm_fail_errno(e, DLMGR_EIO, s->part, "cannot open `%s/%s`", s->dir->path, s->part);
     if (s->fd < 0 || fstat(s->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||

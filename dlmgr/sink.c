@@ -62,7 +62,7 @@ static int adopt(struct dlm_dir *dir, const char *part, dlmgr_error *e)
     kind = kind_of(&st);
     /* Looked at first, since to open a FIFO or a device may wait or act; looked at again, since it may be swapped. */
     if (!kind) {
-        fd = openat(dir->fd, part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        fd = dlm_fd_above_stdio(openat(dir->fd, part, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
         if (fd < 0 || fstat(fd, &st) < 0)
             return dlm_fail_errno(e, DLMGR_EIO, part, "cannot open `%s/%s`", dir->path, part);
         kind = kind_of(&st);
@@ -94,8 +94,8 @@ int dlm_sink_new(struct dlm_dir *dir, const char *part, int64_t total, struct dl
 int dlm_sink_create(struct dlm_dir *dir, const char *part, int64_t total, struct dlm_sink **ret,
                     dlmgr_error *e)
 {
-    CLEANUP_FD int fd = openat(dir->fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                               0600);
+    CLEANUP_FD int fd = dlm_fd_above_stdio(
+        openat(dir->fd, part, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     struct dlm_sink *s;
     int r;
 
