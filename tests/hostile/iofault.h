@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 struct io_fault {
@@ -36,6 +37,8 @@ static struct {
     struct io_fault rows[IO_FAULTS];
     atomic_int n, fired;
     atomic_uint inode, device; /* added to what statx() says of any file: numbers that do not last */
+    atomic_llong set_s,
+        slept_s; /* the wall clock was set forward by this; the machine slept so long */
 } io;
 
 static void io_clear(void)
@@ -44,6 +47,8 @@ static void io_clear(void)
     atomic_store(&io.fired, 0);
     atomic_store(&io.inode, 0);
     atomic_store(&io.device, 0);
+    atomic_store(&io.set_s, 0);
+    atomic_store(&io.slept_s, 0);
 }
 
 static void io_fault(const struct io_fault *row)
@@ -92,6 +97,9 @@ static bool io_fails_at(const char *call, int fd, const char *path)
     return *path ? io_fails(call, path) : io_fails_fd(call, fd);
 }
 
+/* SQLite and libuv are libraries of their own. */
+#pragma GCC visibility push(default)
+
 ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 {
     return io_fails_fd("pwrite", fd) ? -1 : syscall(SYS_pwrite64, fd, data, len, at);
@@ -100,6 +108,11 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t at)
 {
     return pwrite(fd, data, len, at);
+}
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+    return io_fails_fd("write", fd) ? -1 : syscall(SYS_write, fd, data, len);
 }
 
 ssize_t pread(int fd, void *data, size_t len, off_t at)
@@ -164,6 +177,18 @@ int unlinkat(int dir, const char *path, int flags)
     return io_fails_at("unlinkat", dir, path) ? -1 : (int)syscall(SYS_unlinkat, dir, path, flags);
 }
 
+/* Sleep is what CLOCK_MONOTONIC does not see. */
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+    int r = (int)syscall(SYS_clock_gettime, id, ret);
+
+    if (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)
+        ret->tv_sec += atomic_load(&io.set_s) + atomic_load(&io.slept_s);
+    if (id == CLOCK_BOOTTIME)
+        ret->tv_sec += atomic_load(&io.slept_s);
+    return r;
+}
+
 int statx(int dir, const char *restrict path, int flags, unsigned mask, struct statx *restrict ret)
 {
     int r = io_fails_at("statx", dir, path) ? -1
@@ -175,5 +200,7 @@ int statx(int dir, const char *restrict path, int flags, unsigned mask, struct s
     }
     return r;
 }
+
+#pragma GCC visibility pop
 
 #endif
