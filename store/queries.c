@@ -126,8 +126,9 @@ static const char *const queries[QUERIES] = {
                    "ORDER BY wake_at LIMIT ?2",
     [Q_WAKE_NEXT] = "SELECT wake_at FROM tasks WHERE state = 5 AND wake_at > 0 "
                     "ORDER BY wake_at LIMIT 1",
-    [Q_WAKE_LATE] = "SELECT id FROM tasks WHERE state = 5 AND wake_at > ?1 AND +wait_reason = 'backoff' "
-                    "ORDER BY wake_at LIMIT ?2",
+    [Q_WAKE_LATE] =
+        "SELECT id FROM tasks WHERE state = 5 AND wake_at > 0 AND wake_at > ?1 AND +wait_reason = 'backoff' "
+        "ORDER BY wake_at LIMIT ?2",
     [Q_WAKE_REASON] = "SELECT id FROM tasks WHERE state = 5 AND wait_reason = ?1 "
                       "ORDER BY id LIMIT ?2",
 
