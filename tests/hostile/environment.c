@@ -340,17 +340,19 @@ static void a_journal_beyond_the_limit(void)
 /* No descriptor left: said as that, and tried again. */
 static void no_descriptor_left(void)
 {
+    dlmgr_request r = request("");
     struct rlimit old;
     int64_t id;
     int fds[64], n = 0;
 
-    act(add("&rate=1"), DLMGR_CANCEL); /* all that an owner opens once is open */
+    r.paused = 1;
+    id = house_add(&h, &r); /* adding reads the umask from a file of /proc */
     limit(RLIMIT_NOFILE, 1024, &old);
     while (n < 64 && (fds[n] = dup(0)) >= 0 && fds[n] < 1023)
         n++;
     setrlimit(RLIMIT_NOFILE,
               &(struct rlimit){.rlim_cur = (rlim_t)fds[n - 1] + 1, .rlim_max = old.rlim_max});
-    id = add("");
+    act(id, DLMGR_RESUME);
     house_until(&h, id, INT64_MAX, DLMGR_WAITING);
     MUST(strstr(house_look(&h, id).text, "no file descriptor left") != NULL);
     MUST(CHECK_INT(house_look(&h, id).error_class, DLMGR_CLASS_LOCAL));
