@@ -171,6 +171,13 @@ static int leave_same(struct dlm_finish *f)
     return r < 0 ? dlm_finish_trouble(f, r, "remove", f->part) : DLM_FINISH_OK;
 }
 
+static int set_mode(struct dlm_finish *f, int fd, const char *name)
+{
+    if (fchmod(fd, dlm_dir_file_mode(f->dir, (unsigned)f->mask)) < 0 && !has_no_modes(errno))
+        return dlm_finish_trouble(f, -errno, "set the permissions of", name);
+    return DLM_FINISH_OK;
+}
+
 int dlm_finish_move(struct dlm_finish *f)
 {
     int r;
@@ -182,8 +189,9 @@ int dlm_finish_move(struct dlm_finish *f)
         return dlm_finish_trouble(f, r, "look at", f->part);
     if (r == 0)
         return stands_for(f, f->chosen, &f->ident) == 1 ? DLM_FINISH_OK : vanished(f);
-    if (fchmod(f->fd, dlm_dir_file_mode(f->dir, (unsigned)f->mask)) < 0 && !has_no_modes(errno))
-        return dlm_finish_trouble(f, -errno, "set the permissions of", f->part);
+    r = set_mode(f, f->fd, f->part);
+    if (r != DLM_FINISH_OK)
+        return r;
     r = take_name(f);
     if (r == -EEXIST)
         return DLM_FINISH_TAKEN;
@@ -212,6 +220,22 @@ static int is_ours(const struct dlm_finish *f, const char *name, struct dlm_iden
     }
     *ret = at;
     return 1;
+}
+
+/*
+ * A power cut may have kept the name and not the permissions: they were not synced by themselves. With `same` it may be the file
+ * that was there before, whose permissions are not ours; and one that cannot be opened no longer has the part's.
+ */
+static int give_mode(struct dlm_finish *f)
+{
+    CLEANUP_FD int fd = -1;
+
+    if (f->on_exists == DLMGR_EXISTS_SAME)
+        return DLM_FINISH_OK;
+    fd = openat(f->dir->fd, f->chosen, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        return DLM_FINISH_OK;
+    return fd < 0 ? dlm_finish_trouble(f, -errno, "open", f->chosen) : set_mode(f, fd, f->chosen);
 }
 
 /* The part's name is only ours to give, and what has the file's length is the file's other name or its equal. */
@@ -281,7 +305,9 @@ int dlm_finish_look(struct dlm_finish *f, bool *ret_moved)
         return dlm_finish_trouble(f, r, "look for", f->chosen);
     if (r == 0)
         return vanished(f);
-    r = moved ? drop_part(f) : go_on_with_part(f);
+    r = moved ? give_mode(f) : go_on_with_part(f);
+    if (moved && r == DLM_FINISH_OK)
+        r = drop_part(f);
     if (r == DLM_FINISH_TROUBLE && moved && same_whole(&recorded, &f->ident))
         take_back(f);
     if (r == DLM_FINISH_OK)

@@ -41,6 +41,8 @@ struct want {
     const char *other; /* or this one, when two tasks want one name; NULL */
     bool restarts;     /* it cannot be continued: what is fetched twice is not counted */
     bool elsewhere;    /* not on the server whose log is looked at */
+    const char *claim; /* when done, an app may have moved it here (absolute); NULL */
+    bool forgotten;    /* its task may have been removed */
     const char *state; /* "done", "failed": when all is done */
     int64_t within_ms; /* of the server's first request its last one has ended; 0: not judged */
     /* The checker's memory. */
@@ -64,6 +66,7 @@ struct check {
     const struct kept *kept;
     size_t n_kept;
     const char *secret; /* NULL none */
+    bool acks;          /* events are acknowledged, so their rows go */
     int64_t refetch_limit;
     int64_t memory_limit; /* KiB; 0: not judged */
     FILE *out;

@@ -93,6 +93,8 @@ static void journal_knew(struct check *c, const struct check_tasks *cut, const s
         if (t->want == w && on_its_way && strcmp(t->path, path) == 0)
             return;
     }
+    if (w->forgotten)
+        return;
     check_say(c, 2, "%s got its name before the journal was sure of it", path);
 }
 
@@ -143,7 +145,8 @@ static void all_are_there(struct check *c)
 
         snprintf(path, sizeof(path), "%s/%s", c->dest, w->final ? w->final : "");
         snprintf(other, sizeof(other), "%s/%s", c->dest, w->other ? w->other : "");
-        if (w->final && !is_want(w, path) && !(w->other && is_want(w, other)))
+        if (w->final && !is_want(w, path) && !(w->other && is_want(w, other)) &&
+            !(w->claim && is_want(w, w->claim)))
             check_say(c, 3, "%s is not there at the end, or not whole", path);
     }
 }

@@ -2,7 +2,7 @@
 /*
  * killer.c - runs a program and kills it just before its Nth call that changes the disk or tells somebody something.
  *
- *     killer [--kill-at N] [--count] [--log FILE] [--only-first] [--timeout S] [--no-seccomp] -- PROGRAM ARGS...
+ *     killer [--kill-at N] [--count] [--log FILE [--data FILE]] [--only-first] [--timeout S] [--no-seccomp] -- PROGRAM ARGS...
  *
  * Power cuts and kill -9 fall between two system calls. Between the calls in calls.c the world sees no difference, so killing
  * before each of them in turn is killing everywhere. The program is traced with all its threads, forks and execs; a
@@ -17,11 +17,12 @@
  *
  * RESULT is the return value, `?` for a call that may or may not have happened when the kill came, `killed` for the one that was
  * prevented; OFFSET is the flags for an open; unknown is -1. AFTER is how many lines the log had when this call was entered: a
- * sync covers the writes on those lines and no later ones. The last line is `count N` or `killed N`. disk.c reads it.
+ * sync covers the writes on those lines and no later ones. The last line is `count N` or `killed N`. disk.c reads it. --data
+ * keeps what was written as well (data.h).
  *
  * When the killer itself dies, so does what it traces (EXITKILL).
  */
-#include "calls.h"
+#include "data.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -52,7 +53,7 @@ struct run {
     long kill_at, count, lines;
     bool print, only_first, no_seccomp;
     unsigned timeout;
-    FILE *log;
+    FILE *log, *data;
     pid_t first, victim; /* victim: the thread group that was killed, -1 all of them */
     int first_status;
     bool *filtered; /* shared with the child: its filter is in place */
@@ -178,6 +179,8 @@ static void returned(struct run *run, struct thread *t, const struct __ptrace_sy
     if (!t->n)
         return;
     calls_returned(t->tid, t->args, info->exit.rval, &t->note);
+    if (run->data && data_keep(run->data, run->lines, t->tid, &t->note, t->args, info->exit.rval))
+        die("data");
     snprintf(result, sizeof(result), "%lld", (long long)info->exit.rval);
     log_call(run, t, result);
 }
@@ -296,13 +299,10 @@ static void start(struct run *run, char **argv)
 static void read_options(int argc, char **argv, struct run *run)
 {
     static const struct option options[] = {
-        {"kill-at", required_argument, NULL, 'k'},
-        {"count", no_argument, NULL, 'c'},
-        {"log", required_argument, NULL, 'l'},
-        {"only-first", no_argument, NULL, 'f'},
-        {"timeout", required_argument, NULL, 't'},
-        {"no-seccomp", no_argument, NULL, 's'},
-        {NULL, 0, NULL, 0},
+        {"kill-at", required_argument, NULL, 'k'}, {"count", no_argument, NULL, 'c'},
+        {"log", required_argument, NULL, 'l'},     {"data", required_argument, NULL, 'd'},
+        {"only-first", no_argument, NULL, 'f'},    {"timeout", required_argument, NULL, 't'},
+        {"no-seccomp", no_argument, NULL, 's'},    {NULL, 0, NULL, 0},
     };
     int c;
 
@@ -317,6 +317,11 @@ static void read_options(int argc, char **argv, struct run *run)
         case 'l':
             run->log = fopen(optarg, "we");
             if (!run->log)
+                die(optarg);
+            break;
+        case 'd':
+            run->data = fopen(optarg, "we");
+            if (!run->data)
                 die(optarg);
             break;
         case 'f':
@@ -368,5 +373,7 @@ int main(int argc, char **argv)
         if (fclose(run.log))
             die("log");
     }
+    if (run.data && fclose(run.data))
+        die("data");
     return verdict(&run);
 }

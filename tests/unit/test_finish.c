@@ -606,6 +606,29 @@ static void test_a_name_that_cannot_be_made_durable_is_given_up(void)
     end();
 }
 
+/* A power cut kept the name and lost the permissions; those of a file that was there before stay. */
+static void test_permissions_lost_by_a_power_cut(void)
+{
+    static const struct deny no_chmod[] = {{SYS_fchmod, EROFS}};
+    bool moved = false;
+
+    begin(DLMGR_EXISTS_DEFAULT);
+    CHECK_INT(dlm_finish_choose(&f), DLM_FINISH_OK);
+    CHECK_INT(dlm_finish_move(&f), DLM_FINISH_OK);
+    CU_ASSERT_EQUAL(fchmodat(dir->fd, NAME, 0600, 0), 0);
+    CHECK_INT(look_again(&moved), DLM_FINISH_OK);
+    CHECK_INT(mode_of(NAME), 0644);
+    CHECK_INT(deny_run(no_chmod, 1, look_it, &f), DLM_FINISH_TROUBLE);
+    CHECK_STR(get(PART), TEXT);
+    end();
+    begin(DLMGR_EXISTS_SAME);
+    put(NAME, TEXT);
+    CHECK_INT(dlm_finish_choose(&f), DLM_FINISH_OK);
+    CHECK_INT(look_again(&moved), DLM_FINISH_OK);
+    CHECK_INT(mode_of(NAME), 0640);
+    end();
+}
+
 static void test_a_crash_between_link_and_unlink(void)
 {
     static const struct deny half[] = {{SYS_renameat2, EINVAL}, {SYS_unlinkat, EIO}};
@@ -781,6 +804,7 @@ static const struct test tests[] = {
     TEST(test_a_crash_before_the_move),
     TEST(test_a_crash_after_the_move),
     TEST(test_a_name_that_cannot_be_made_durable_is_given_up),
+    TEST(test_permissions_lost_by_a_power_cut),
     TEST(test_a_crash_between_link_and_unlink),
     TEST(test_only_our_placeholder_is_removed),
     TEST(test_a_digest_stands_for_an_inode),
