@@ -2,7 +2,7 @@
 #
 # make               build/dlmgr, build/libdlmgr.so.0, build/libdlmgr.a, man pages
 # make demo          see it work      make check [T=name]   prove it      make bench    compare it
-# make crash, storm, soak, upgrade  kill it, replace it  make asan tsan fuzz cov  prove more    make lint format
+# make crash, storm, soak, powerloss, upgrade  kill it  make asan tsan fuzz cov  prove more    make lint format
 # make deps          install the Debian packages that are missing (NODEPS=1: demo and check do not)
 #
 # Sources are found by themselves. A test program is any tests/*/*.c that defines main() or ends in TEST_MAIN().
@@ -158,6 +158,9 @@ crash:
 	$(with-deps)
 	$(again) tests
 	$(Q)B=$(B) tests/crash/crash.sh
+# Each state that a power cut could leave: STATES at least, and what is found with each important sync taken out.
+powerloss: tests
+	$(Q)B=$(B) tests/power/power.sh
 # FILES tasks of one session and KILLS kills, embedded and with the service.
 storm: tests
 	$(Q)B=$(B) tests/crash/storm.sh
@@ -222,7 +225,7 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tests examples deps demo check run-tests crash storm soak upgrade bench asan tsan fuzz cov lint format install uninstall clean
+.PHONY: all tests examples deps demo check run-tests crash storm soak powerloss upgrade bench asan tsan fuzz cov lint format install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

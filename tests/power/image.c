@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * image.c - how the model goes on, op by op. See image.h; image_state.c makes states of it.
+ * image.c - how the model goes on, op by op. See image.h; image_state.c makes states of it, image_disk.c reads and writes files.
  */
 #include "image.h"
 
 #include "dlmgr/base.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 /* ---- Names and bytes ------------------------------------------------------------------------------- */
 
@@ -84,7 +82,7 @@ void bytes_size(struct bytes *b, int64_t size)
 
 /* ---- Things ------------------------------------------------------------------------------------------ */
 
-static int thing_add(struct image *im, bool dir, unsigned mode)
+int image_add(struct image *im, bool dir, unsigned mode)
 {
     im->things = realloc(im->things, (im->n + 1) * sizeof(im->things[0]));
     if (!im->things)
@@ -215,7 +213,7 @@ static void step_create(struct image *im, const struct op *op)
         add_change(im, &(struct change){op, thing, -1, -1});
         return;
     }
-    thing = thing_add(im, op->kind == OP_MKDIR, op->kind == OP_MKDIR ? 0700 : (unsigned)op->mode);
+    thing = image_add(im, op->kind == OP_MKDIR, op->kind == OP_MKDIR ? 0700 : (unsigned)op->mode);
     im->things[thing].ino = op->ino;
     im->things[thing].btime_ns = op->btime_ns;
     names_set(&im->things[dir].now, name, thing);
@@ -267,53 +265,6 @@ void image_step(struct image *im, const struct op *op)
 
     if (steps[op->kind])
         steps[op->kind](im, op);
-}
-
-/* ---- Beginning and end ---------------------------------------------------------------------------------- */
-
-static int load_file(struct thing *t, const char *path)
-{
-    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct statx stx;
-
-    if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
-        return -errno;
-    t->ino = stx.stx_ino;
-    t->btime_ns = stx.stx_mask & STATX_BTIME
-                      ? stx.stx_btime.tv_sec * 1000000000 + stx.stx_btime.tv_nsec
-                      : 0;
-    bytes_size(&t->bytes, (int64_t)stx.stx_size);
-    return read(fd, t->bytes.at, stx.stx_size) == (ssize_t)stx.stx_size ? 0 : -EIO;
-}
-
-static int load_dir(struct image *im, int at, const char *path)
-{
-    DIR *dir = opendir(path);
-    int r = dir ? 0 : -errno;
-
-    for (struct dirent *d = dir ? readdir(dir) : NULL; d && r == 0; d = readdir(dir)) {
-        char below[4096];
-        struct stat st;
-        int thing;
-
-        snprintf(below, sizeof(below), "%s/%s", path, d->d_name);
-        if (d->d_name[0] == '.' || lstat(below, &st))
-            continue;
-        thing = thing_add(im, S_ISDIR(st.st_mode), st.st_mode & 07777);
-        names_set(&im->things[at].names, d->d_name, thing);
-        r = S_ISDIR(st.st_mode) ? load_dir(im, thing, below) : load_file(&im->things[thing], below);
-    }
-    names_copy(&im->things[at].now, &im->things[at].names);
-    if (dir)
-        closedir(dir);
-    return r;
-}
-
-int image_load(struct image *im, const char *root)
-{
-    im->root = strdup(root);
-    thing_add(im, true, 0755);
-    return im->root ? load_dir(im, 0, root) : -ENOMEM;
 }
 
 void image_free(struct image *im)

@@ -81,6 +81,8 @@ void image_free(struct image *im);
 
 /* ---- Between its files ---------------------------------------------------------------------------- */
 
+int image_add(struct image *im, bool dir, unsigned mode); /* a thing; its number */
+uint64_t draw_next(uint64_t *state);
 void names_set(struct names *names, const char *text, int thing); /* thing -1: takes it away */
 void names_copy(struct names *to, const struct names *from);
 int names_find(const struct names *names, const char *text); /* -1 */

@@ -19,6 +19,11 @@ static bool part_bytes(const struct change *c, const struct op *sync)
     return c->op->kind == OP_WRITE && ends(c->op->path, ".part");
 }
 
+static bool block_bytes(const struct change *c, const struct op *sync)
+{
+    return part_bytes(c, sync) && strstr(c->op->path, "/big.");
+}
+
 static bool part_name(const struct change *c, const struct op *sync)
 {
     (void)sync;
@@ -61,7 +66,8 @@ static bool claimed_name(const struct change *c, const struct op *sync)
 }
 
 const struct without withouts[] = {
-    {"part-bytes", "large", "fdatasync of a part", part_bytes},
+    {"part-bytes", "small", "sync of a whole part before its name", part_bytes},
+    {"block-bytes", "large", "sync of a part before the journal counts its blocks", block_bytes},
     {"part-name", "large", "sync of its directory before its bytes count", part_name},
     {"final-name", "small", "sync of the directory before done", final_name},
     {"journal-commit", "small", "sync of the journal's WAL at a commit", journal_commit},
