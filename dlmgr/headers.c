@@ -118,6 +118,8 @@ void dlm_answer_validator(const struct dlm_answer *a, char out[DLM_VALIDATOR_SIZ
     bool dated = a->last_modified[0] && a->date_at != INT64_MIN && a->date_at > a->last_modified_at;
 
     out[0] = '\0';
+    if (a->encoded)
+        return;
     if (a->etag[0])
         memcpy(out, a->etag, sizeof(a->etag));
     else if (!a->bad_etag && dated)

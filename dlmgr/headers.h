@@ -58,8 +58,8 @@ struct dlm_answer {
     int64_t retry_after_s;                  /* -1: not said as seconds */
     int64_t retry_after_at;                 /* seconds since 1970; INT64_MIN: not said as a date */
 
-    char *location;           /* as on the wire; NULL: none, or one that cannot be used */
-    const char *bad_location; /* what is wrong with it; static; NULL: nothing */
+    char *location;               /* as on the wire; NULL: none, or one that cannot be used */
+    const char *bad_location;     /* what is wrong with it; static; NULL: nothing */
     char filename[DLM_NAME_SIZE]; /* safe; "": the server names none */
     char digest[DLM_DIGEST_SIZE]; /* of the whole file, "sha-256=HEX" or "sha-512=HEX"; "" none (RFC 9530) */
 };
@@ -78,7 +78,8 @@ int64_t dlm_answer_retry_after(const struct dlm_answer *a);
 
 /*
  * The validator of this answer: its ETag, strong or weak; where there is no ETag at all, Last-Modified if it is strong
- * by RFC 9110 8.8.2.2 (Date at least a second later). "" none.
+ * by RFC 9110 8.8.2.2 (Date at least a second later). "" none; a compressed form that nobody asked for has none, since many servers
+ * give it the ETag of the plain one, of which they then send the rest.
  */
 void dlm_answer_validator(const struct dlm_answer *a, char out[DLM_VALIDATOR_SIZE]);
 

@@ -197,8 +197,7 @@ static bool refuse_size(const struct question *q, struct dlm_verdict *v, int64_t
 
 static bool can_range(const struct question *q, int64_t total)
 {
-    return total >= 0 && dlm_validator_is_strong(q->validator) && !q->answer->no_ranges &&
-           !q->answer->encoded;
+    return total >= 0 && dlm_validator_is_strong(q->validator) && !q->answer->no_ranges;
 }
 
 static void judge_whole(const struct question *q, struct dlm_verdict *v)

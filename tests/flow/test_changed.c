@@ -366,6 +366,8 @@ static const struct {
     {"other ETags", "seed=1 etag=\"a\"", "seed=2 etag=\"b\"", false, 2, 1, 0},
     {"other ETags, 206 in spite of If-Range", "seed=1 etag=\"a\"",
      "seed=2 etag=\"b\" ifrange=ignore", false, 2, 1, 0},
+    {"an ETag on the second alone", "seed=1", "seed=2 etag=\"a\"", false, 2, 1, 0},
+    {"an ETag on the first alone", "seed=1 etag=\"a\"", "seed=2 ifrange=ignore", false, 2, 1, 0},
     {"the same weak ETag", "seed=1 etag=W/\"a\"", "seed=2 etag=W/\"a\"", false, 2, 1, 0},
     {"no validators", "seed=1", "seed=2", false, 2, 1, 0},
     {"the same Last-Modified", "seed=1 lastmod=" LONG_AGO, "seed=1 lastmod=" LONG_AGO, false, 1, 0,

@@ -266,6 +266,8 @@ static void test_headers_validator(void)
         {"ETag: W/\"abc\"", "W/\"abc\"", false},
         {"ETag: W/\"\"", "W/\"\"", false},
         {"ETag: \"a\"\nETag: \"a\"", "\"a\"", true},
+        {"ETag: \"a\"\nContent-Encoding: gzip", "", false},
+        {"Content-Encoding: identity\nETag: \"a\"", "\"a\"", true},
         {"ETag: \"a\"\nETag: \"b\"", "", false},
         {"ETag: \"a\"\nETag: W/\"a\"", "", false},
         {"ETag: \"a\"\nETag: \"b\"\nETag: \"a\"", "", false},
