@@ -10,7 +10,7 @@
  *
  * What a crash leaves over is found without looking at every secret: the numbers above the mark (the newest at
  * the last open, a setting) that no task names, and those in `gone`. Deleted rows are overwritten
- * (secure_delete).
+ * (secure_delete), and the WAL that still has them is emptied.
  */
 #include "store/internal.h"
 
@@ -280,6 +280,14 @@ static int drop_gone(struct dlm_store *s)
     return r;
 }
 
+/* The WAL still holds the pages as they were: it is emptied, too. Busy, for somebody reads: after a later commit. */
+static int forget_wal(struct dlm_store *s)
+{
+    int rc = sqlite3_wal_checkpoint_v2(s->secrets->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+
+    return rc == SQLITE_OK ? 0 : dlm_sql_failed(s, s->secrets->db, rc);
+}
+
 int dlm_secrets_sweep(struct dlm_store *s)
 {
     int r = open_secrets(s, false);
@@ -296,7 +304,7 @@ int dlm_secrets_sweep(struct dlm_store *s)
         r = dlm_secrets_commit(s);
     if (r < 0)
         dlm_secrets_rollback(s);
-    return r;
+    return r == 0 ? forget_wal(s) : r;
 }
 
 static int read_mark(struct dlm_store *s, int64_t *ret)
