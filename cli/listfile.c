@@ -105,8 +105,10 @@ void cli_list_close(struct list_file *list)
 
 static int wrong(const struct reading *r, const char *what, const char *why)
 {
+    FREES char *shown = dlmgr_url_shown(what);
+
     return cli_fail(r->cli, EXIT_USAGE, "%s:%lld: %.300s: %.500s", r->name, (long long)r->line,
-                    what, why);
+                    shown ? shown : "***", why);
 }
 
 static int entry_end(struct reading *r)
@@ -159,13 +161,13 @@ static int option_line(struct reading *r, char *line)
     const struct cli_option *option;
     const char *value = "";
 
+    if (equals) {
+        *equals = '\0'; /* the value may be a secret, and is not named below */
+        value = cli_arena_copy(r->arena, equals + 1, strlen(equals + 1));
+    }
     if (!r->has_entry)
         return wrong(r, line,
                      "an indented line is an option of the URL above it, and there is none");
-    if (equals) {
-        *equals = '\0';
-        value = cli_arena_copy(r->arena, equals + 1, strlen(equals + 1));
-    }
     option = cli_option_place(IN_LIST, line);
     if (!option)
         return wrong(r, line,

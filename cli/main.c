@@ -111,6 +111,17 @@ static bool home_choose(struct cli *cli, char *why)
     return false;
 }
 
+/* Before the first URL is looked at or named. */
+static int secrets_learn(struct cli *cli)
+{
+    const char *names = cli->args.owner.secret_parameters;
+    dlmgr_error error;
+
+    if (!names || dlmgr_secret_parameters(names, &error) == 0)
+        return 0;
+    return cli_fail(cli, EXIT_CONFIG, "secret-parameters: %s", error.text);
+}
+
 static int run(struct cli *cli, int argc, char **argv)
 {
     const struct command *command;
@@ -140,6 +151,8 @@ static int run(struct cli *cli, int argc, char **argv)
     if (!home_choose(cli, why))
         return cli_fail(cli, EXIT_USAGE, "%s", why);
     code = cli_settings(cli);
+    if (code == 0)
+        code = secrets_learn(cli);
     return code ? code : command->run(cli);
 }
 

@@ -132,6 +132,8 @@ const struct cli_option cli_options[] = {
      "bytes a second of all tasks together"},
     {"trust-group", 0, OPTION_FLAG, IN_CONF, 0, AT(owner.trust_group), 0, 0, NULL,
      "accept a group-writable home"},
+    {"secret-parameters", 0, OPTION_TEXT, IN_CONF, 0, AT(owner.secret_parameters), 0, 0, "NAMES",
+     "parameters of URLs whose values are secret"},
     {"forever", 0, OPTION_FLAG, 0, C_RUN | C_DAEMON, AT(forever), 0, 0, NULL,
      "stay when there is nothing to do"},
     {"stay", 0, OPTION_FLAG, 0, C_DAEMON, AT(forever), 0, 0, NULL, "the same"},

@@ -30,6 +30,7 @@ struct add_options {
 struct owner_options {
     int max_active, max_per_host, trust_group;
     int64_t limit_rate, keep_done_n, keep_done_ms;
+    const char *secret_parameters;
 };
 
 enum { CLI_OPTIONS = 72 }; /* room for the rows of cli_options; the table checks it */

@@ -65,10 +65,13 @@ void cli_request(const struct entry *entry, dlmgr_request *ret)
 
 char *cli_entry_name(const struct entry *entry, char *buf, size_t room)
 {
+    FREES char *shown = dlmgr_url_shown(entry->url);
+    const char *url = shown ? shown : "***";
+
     if (entry->file)
-        snprintf(buf, room, "%s:%lld: %s", entry->file, (long long)entry->line, entry->url);
+        snprintf(buf, room, "%s:%lld: %s", entry->file, (long long)entry->line, url);
     else
-        snprintf(buf, room, "%s", entry->url);
+        snprintf(buf, room, "%s", url);
     return buf;
 }
 

@@ -125,6 +125,8 @@ int dlm_api_no_text(const char *name, const char *text, dlmgr_error *e);
 /* {"http", "https", "all", "no"} of the caller's environment; NULL: none of them is set. */
 int dlm_api_proxies(json_t **ret, dlmgr_error *e);
 
+/* Into a request or a change: the names that dlmgr_secret_parameters() was given. */
+int dlm_api_secret_names(json_t *object, dlmgr_error *e);
 /* {"ids", "states", "session", "after", "limit", "all"}; NULL selects without any restriction. */
 int dlm_api_selector(const dlmgr_selector *selector, bool query, json_t **ret, dlmgr_error *e);
 

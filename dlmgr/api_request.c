@@ -12,6 +12,7 @@
 #include "dlmgr/api.h"
 #include "dlmgr/names.h"
 #include "dlmgr/request.h"
+#include "dlmgr/url.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -193,11 +194,24 @@ static int put_policy(json_t *object, int policy, dlmgr_error *e)
     return names[policy] ? put_text(object, "on_exists", names[policy], e) : 0;
 }
 
+int dlm_api_secret_names(json_t *object, dlmgr_error *e)
+{
+    CLEANUP_FREE char *names = dlm_redact_more();
+
+    if (names && !*names)
+        return 0;
+    return !names || json_object_set_new(object, "secret_parameters", json_string(names))
+               ? dlm_no_memory(e)
+               : 0;
+}
+
 static int put_rest(json_t *object, const dlmgr_request *r, int mask, json_t *proxies,
                     dlmgr_error *e)
 {
     int ret = put_policy(object, r->on_exists, e);
 
+    if (ret == 0)
+        ret = dlm_api_secret_names(object, e);
     if (ret == 0 && r->user_data &&
         json_object_set_new(object, "user_data", dlm_bytes_to_json(r->user_data, r->user_data_len)))
         ret = dlm_no_memory(e);

@@ -283,5 +283,7 @@ int dlmgr_set(dlmgr *handle, int64_t id, const dlmgr_change *change, dlmgr_error
     r = change ? dlm_api_struct(&c, sizeof(c), change, "change", error) : 0;
     if (r == 0)
         r = change_json(id, &c, &params, error);
+    if (r == 0 && (r = dlm_api_secret_names(params, error)) < 0)
+        json_decref(params);
     return r < 0 ? r : dlm_api_ask(handle, "set", params, &result, error);
 }

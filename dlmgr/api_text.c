@@ -6,6 +6,7 @@
  * test_api_text.
  */
 #include "dlmgr/hello.h"
+#include "dlmgr/url.h"
 #include "store/state.h"
 
 static const char *const code_texts[] = {
@@ -48,6 +49,16 @@ const char *dlmgr_strerror(int code)
     if (code > 0 || code <= -(int)ARRAY_SIZE(code_texts) || !code_texts[-code])
         return "unknown error";
     return code_texts[-code];
+}
+
+char *dlmgr_url_shown(const char *url)
+{
+    return dlm_url_redact(url, NULL);
+}
+
+int dlmgr_secret_parameters(const char *names, dlmgr_error *error)
+{
+    return dlm_redact_names(names, error);
 }
 
 const char *dlmgr_state_name(int state)

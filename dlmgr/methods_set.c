@@ -20,7 +20,7 @@
 #include "dlmgr/url.h"
 
 struct change {
-    const char *url, *out, *dir;
+    const char *url, *out, *dir, *names;       /* names: of parameters whose values are secret */
     int64_t priority, limit_rate, start_after; /* INT64_MIN, -1, -1: as it is */
 };
 
@@ -55,6 +55,10 @@ static int read_change(const json_t *params, struct change *c, dlmgr_error *e)
 
     *c = (struct change){.priority = INT64_MIN, .limit_rate = -1, .start_after = -1};
     r = dlm_params_text(params, "url", &c->url, e);
+    if (r == 0)
+        r = dlm_params_text(params, "secret_parameters", &c->names, e);
+    if (r == 0 && c->names)
+        r = dlm_redact_names(c->names, e);
     if (r == 0)
         r = dlm_params_text(params, "out", &c->out, e);
     if (r == 0)
@@ -296,8 +300,12 @@ static int change(struct set *x, json_t *parts)
 
 int dlm_work_set(struct dlm_store *s, const json_t *params, json_t **ret_result, dlmgr_error *e)
 {
-    static const char *const known[] = {"id",  "key",      "session",    "url",         "out",
-                                        "dir", "priority", "limit_rate", "start_after", NULL};
+    static const char *const known[] = {"id",          "key",
+                                        "session",     "url",
+                                        "out",         "dir",
+                                        "priority",    "limit_rate",
+                                        "start_after", "secret_parameters",
+                                        NULL};
     CLEANUP_JSON json_t *parts = json_array(), *result = NULL;
     struct set x = {.s = s, .now = dlm_clock_wall(), .e = e};
     int64_t id = 0;

@@ -9,6 +9,9 @@
 #include "dlmgr/names.h"
 #include "dlmgr/url.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <strings.h>
 
 /* Parameters whose values open a door; compared without case, percent-decoded. */
@@ -24,6 +27,71 @@ static const char *const secret_names[] = {
 };
 /* clang-format on */
 
+/* ---- More names ------------------------------------------------------------------------------------ */
+
+enum { MORE_MAX = 64, NAME_ROOM = 65 };
+
+/* Only ever appended to, and counted last, so whoever reads needs no lock. Of the process: to hide too much does no harm. */
+static char more[MORE_MAX][NAME_ROOM];
+static atomic_int n_more;
+static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
+
+static bool is_more(const char *plain)
+{
+    int n = atomic_load_explicit(&n_more, memory_order_acquire);
+
+    for (int i = 0; i < n; i++)
+        if (!strcasecmp(plain, more[i]))
+            return true;
+    return false;
+}
+
+static int add_name(const char *name, size_t len, dlmgr_error *e)
+{
+    char plain[NAME_ROOM];
+    int n = atomic_load(&n_more);
+
+    snprintf(plain, sizeof(plain), "%.*s", (int)MIN(len, sizeof(plain) - 1), name);
+    if (len >= NAME_ROOM)
+        return dlm_fail(e, DLMGR_EINVAL, "%s: a parameter's name has at most %d bytes", plain,
+                        NAME_ROOM - 1);
+    if (is_more(plain))
+        return 0;
+    if (n == MORE_MAX)
+        return dlm_fail(e, DLMGR_ELIMIT, "%s: more than %d secret parameters", plain, MORE_MAX);
+    memcpy(more[n], plain, sizeof(plain));
+    atomic_store_explicit(&n_more, n + 1, memory_order_release);
+    return 0;
+}
+
+int dlm_redact_names(const char *list, dlmgr_error *e)
+{
+    static const char between[] = ", \t";
+    int r = 0;
+
+    pthread_mutex_lock(&adding);
+    for (const char *p = list + strspn(list, between); r == 0 && *p; p += strspn(p, between)) {
+        size_t len = strcspn(p, between);
+
+        r = add_name(p, len, e);
+        p += len;
+    }
+    pthread_mutex_unlock(&adding);
+    return r;
+}
+
+char *dlm_redact_more(void)
+{
+    int n = atomic_load_explicit(&n_more, memory_order_acquire);
+    CLEANUP_BUF struct dlm_buf b = {0};
+
+    for (int i = 0; i < n; i++)
+        dlm_buf_printf(&b, "%s%s", i ? "," : "", more[i]);
+    return dlm_buf_take(&b);
+}
+
+/* ---- Where secrets stand --------------------------------------------------------------------------- */
+
 static bool is_secret(const char *name, size_t len)
 {
     CLEANUP_FREE char *plain = dlm_strndup(name, len);
@@ -34,7 +102,7 @@ static bool is_secret(const char *name, size_t len)
     for (size_t i = 0; i < ARRAY_SIZE(secret_names); i++)
         if (strcasecmp(plain, secret_names[i]) == 0)
             return true;
-    return false;
+    return is_more(plain);
 }
 
 /* Where the authority begins: behind "scheme://" or "//"; else at the start, since it may be one. */

@@ -55,6 +55,10 @@ bool dlm_url_same_origin(const struct dlm_url *a, const struct dlm_url *b);
  * good URL. Yours: free(); NULL when out of memory. *ret_had_secret (may be NULL): something was replaced.
  */
 char *dlm_url_redact(const char *text, bool *ret_had_secret);
+/* More names of parameters, parted by commas or spaces, for the whole process and for good: 0, DLMGR_EINVAL, DLMGR_ELIMIT. Any thread. */
+int dlm_redact_names(const char *list, dlmgr_error *e);
+/* Those that were added, as such a list; "" none. Yours: free(); NULL: no memory. */
+char *dlm_redact_more(void);
 /* fn for each piece that dlm_url_redact() replaces, as it stands in the text. */
 void dlm_url_secrets(const char *text, void (*fn)(const char *secret, size_t len, void *context),
                      void *context);

@@ -121,6 +121,15 @@ typedef struct dlmgr_error {
 /* A short text for a code; static storage, never NULL. Any thread. */
 DLMGR_API const char *dlmgr_strerror(int code);
 
+/*
+ * A URL (or what should be one) as it may be shown: *** for user and password, and for the values of parameters that sign or authorize. Yours: free(); NULL: no
+ * memory. Any thread.
+ */
+DLMGR_API char *dlmgr_url_shown(const char *url);
+
+/* More names of such parameters, parted by commas or spaces; they hold for the whole process from then on, and go along with what it adds. At most 64. */
+DLMGR_API int dlmgr_secret_parameters(const char *names, dlmgr_error *error);
+
 /* ---- Homes and handles --------------------------------------------------------------------- */
 
 typedef struct dlmgr dlmgr;

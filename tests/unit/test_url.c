@@ -290,6 +290,28 @@ static void test_url_redact(void)
 }
 
 /* Out of memory at the nth allocation is said, for each n, and never leaks a secret into the text. */
+/* Names of the user's own, for the whole process. */
+static void test_url_redacts_more_names(void)
+{
+    static const char text[] = "http://h/?Ticket=one&x-door=two&n=3";
+    CLEANUP_FREE char *before = dlm_url_redact(text, NULL), *after = NULL, *names = NULL;
+    char many[1000] = "";
+    dlmgr_error e = {0};
+
+    CHECK_STR(before, text);
+    CHECK_INT(dlm_redact_names(" ticket, X-DOOR\tticket,", &e), 0);
+    after = dlm_url_redact(text, NULL);
+    CHECK_STR(after, "http://h/?Ticket=***&x-door=***&n=3");
+    names = dlm_redact_more();
+    CHECK_STR(names, "ticket,X-DOOR");
+    CHECK_INT(dlm_redact_names("0123456789012345678901234567890123456789012345678901234567890123x",
+                               &e),
+              DLMGR_EINVAL);
+    for (int i = 0; i < 64; i++)
+        snprintf(many + strlen(many), sizeof(many) - strlen(many), "name-%d ", i);
+    CHECK_INT(dlm_redact_names(many, &e), DLMGR_ELIMIT);
+}
+
 static void test_url_out_of_memory(void)
 {
     int rc = DLMGR_ENOMEM;
@@ -356,6 +378,7 @@ static const struct test tests[] = {
     TEST(test_url_out_of_memory),
     TEST(test_url_redirect_out_of_memory),
     TEST(test_url_redact_out_of_memory),
+    TEST(test_url_redacts_more_names), /* last: the names stay */
 };
 
 TEST_MAIN("url", tests)
