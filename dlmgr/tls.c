@@ -5,7 +5,8 @@
  * The certificate that is told of is the one that OpenSSL refused, which need not be the server's own (an authority may have expired
  * too); where OpenSSL was content and libcurl was not (the host's name, a pinned key) it is the server's.
  *
- * Only the OpenSSL that this library itself is linked with may be spoken to; with a libcurl of another make there is no detail.
+ * Only the OpenSSL that this library itself is linked with may be spoken to; with a libcurl of another make there is no detail, and
+ * its own defaults hold.
  */
 #include "dlmgr/tls.h"
 
@@ -18,6 +19,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#define SECURITY_LEVEL 2 /* whatever openssl.cnf says: no RSA of 1024 bits, no SHA-1 */
 #define NAMES_MAX 20
 #define NAME_MAX_LEN 300
 
@@ -26,6 +28,7 @@ struct dlm_tls {
     X509 *leaf, *refused;
     long error; /* X509_V_ERR_... of `refused` */
     int depth;
+    bool farewell; /* close_notify came */
 };
 
 /* ---- Watching -------------------------------------------------------------------------------------- */
@@ -92,12 +95,23 @@ static int on_verify(int ok, X509_STORE_CTX *store)
     return ok;
 }
 
+static void on_state(const SSL *ssl, int where, int value)
+{
+    struct dlm_tls *r = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), slot);
+
+    if (r && (where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
+        (value & 0xff) == SSL_AD_CLOSE_NOTIFY)
+        r->farewell = true;
+}
+
 /* Without memory for it there is no detail, and the connection is as good. */
 static CURLcode on_context(CURL *easy, void *ssl_ctx, void *context)
 {
     struct dlm_tls **record = context, *r = dlm_alloc(sizeof(*r));
 
     (void)easy;
+    if (SSL_CTX_get_security_level(ssl_ctx) < SECURITY_LEVEL)
+        SSL_CTX_set_security_level(ssl_ctx, SECURITY_LEVEL);
     dlm_tls_drop(record);
     if (!r)
         return CURLE_OK;
@@ -106,6 +120,7 @@ static CURLcode on_context(CURL *easy, void *ssl_ctx, void *context)
     if (SSL_CTX_set_ex_data(ssl_ctx, slot, r)) {
         r->owners++;
         SSL_CTX_set_verify(ssl_ctx, SSL_CTX_get_verify_mode(ssl_ctx), on_verify);
+        SSL_CTX_set_info_callback(ssl_ctx, on_state);
     }
     return CURLE_OK;
 }
@@ -119,6 +134,27 @@ void dlm_tls_watch(CURL *easy, struct dlm_tls **record)
         return;
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_context);
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, record);
+}
+
+void dlm_tls_adopt(CURL *easy, struct dlm_tls **record)
+{
+    struct curl_tlssessioninfo *info = NULL;
+    struct dlm_tls *r;
+
+    if (!usable || curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info ||
+        info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
+        return;
+    r = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(info->internals), slot);
+    if (!r || r == *record)
+        return;
+    dlm_tls_drop(record);
+    r->owners++;
+    *record = r;
+}
+
+bool dlm_tls_ended(const struct dlm_tls *record)
+{
+    return !usable || (record && record->farewell);
 }
 
 /* ---- Which check ------------------------------------------------------------------------------------- */
@@ -137,6 +173,8 @@ static const struct {
     [DLM_TLS_SELF_SIGNED] = {"self-signed", "the server's certificate is signed by itself; if it is "
                                             "the right one, give it to --cacert"},
     [DLM_TLS_REVOKED] = {"revoked", "a certificate was revoked: its owner must replace it"},
+    [DLM_TLS_WEAK] = {"weak", "a key or signature is too weak to prove anything: the server's owner "
+                              "must replace the certificate"},
     [DLM_TLS_BAD_CERTIFICATE] = {"bad-certificate", "a certificate cannot be trusted"},
     [DLM_TLS_PIN_MISMATCH] = {"pin-mismatch", "the server's key is not the one that was pinned; find "
                                               "out why before you pin another"},
@@ -160,6 +198,9 @@ static const struct {
     {X509_V_ERR_CERT_UNTRUSTED, DLM_TLS_UNKNOWN_CA},
     {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, DLM_TLS_SELF_SIGNED},
     {X509_V_ERR_CERT_REVOKED, DLM_TLS_REVOKED},
+    {X509_V_ERR_EE_KEY_TOO_SMALL, DLM_TLS_WEAK},
+    {X509_V_ERR_CA_KEY_TOO_SMALL, DLM_TLS_WEAK},
+    {X509_V_ERR_CA_MD_TOO_WEAK, DLM_TLS_WEAK},
 };
 
 static const struct {

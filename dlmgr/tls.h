@@ -3,8 +3,9 @@
  * tls.h - what was wrong with a server's certificate, and whose it was.
  *
  * libcurl 7.88 tells of a refused handshake by a sentence alone: CURLINFO_CERTINFO is empty after one. So a record is hung on each TLS
- * context as libcurl makes it (CURLOPT_SSL_CTX_FUNCTION), and OpenSSL's own verification leaves there what it looked at. Nothing is
- * decided here: what OpenSSL or libcurl refused stays refused, what they accepted is accepted.
+ * context as libcurl makes it (CURLOPT_SSL_CTX_FUNCTION), and OpenSSL's own verification leaves there what it looked at. What OpenSSL or
+ * libcurl refused stays refused; keys and signatures that are too weak are refused too, whatever openssl.cnf says. And the record knows whether the server
+ * announced the end of its data (close_notify), which libcurl does not ask: without that, anybody on the way can end a body that has no length.
  *
  * A record has two owners, the context and the transfer that connected, for a connection may outlive the transfer and verify again.
  */
@@ -24,6 +25,7 @@ enum dlm_tls_check {
     DLM_TLS_UNKNOWN_CA,
     DLM_TLS_SELF_SIGNED,
     DLM_TLS_REVOKED,
+    DLM_TLS_WEAK,            /* a key or signature */
     DLM_TLS_BAD_CERTIFICATE, /* anything else that OpenSSL says of one */
     DLM_TLS_PIN_MISMATCH,
     DLM_TLS_PROTOCOL,           /* no version or cipher in common, or no TLS at all there */
@@ -36,6 +38,11 @@ struct dlm_tls;
 /* From now on *record is that of the last TLS context made for this handle; it must live as long as the request. */
 void dlm_tls_watch(CURL *easy, struct dlm_tls **record);
 void dlm_tls_drop(struct dlm_tls **record); /* NULL in it is fine, and left there */
+
+/* Within a callback of libcurl: *record becomes that of the connection which the handle has, whoever made it. */
+void dlm_tls_adopt(CURL *easy, struct dlm_tls **record);
+/* Did the server announce the end of its data? Where that cannot be known: true. */
+bool dlm_tls_ended(const struct dlm_tls *record);
 
 /* Which check failed, by libcurl's code and words and what the record (may be NULL) saw. */
 enum dlm_tls_check dlm_tls_check(const struct dlm_tls *record, int curl, const char *detail);

@@ -254,6 +254,12 @@ static size_t on_body(char *data, size_t size, size_t n, void *context)
     return ours(t) ? take(t, data, size * n) : keep_excerpt(t, data, size * n);
 }
 
+/* Only the end of the connection will tell where the body ends. */
+static bool ends_with_connection(const struct dlm_transfer *t)
+{
+    return t->answer.content_length < 0 && !t->answer.chunked && t->answer.http_version < 20;
+}
+
 static size_t on_header(char *data, size_t size, size_t n, void *context)
 {
     struct dlm_transfer *t = context;
@@ -262,6 +268,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *context)
         return size * n; /* trailers */
     if (dlm_answer_line(&t->answer, data, size * n) < 0)
         return 0;
+    if (t->answer.complete && t->at.https && ends_with_connection(t))
+        dlm_tls_adopt(t->fetching.easy, &t->tls);
     /* libcurl would wait for what comes after it. */
     return t->answer.complete && t->answer.status == 101 ? 0 : size * n;
 }
@@ -442,13 +450,19 @@ static void gather_evidence(struct dlm_transfer *t, bool body)
     t->evidence = dlm_evidence(&scene);
 }
 
+/* Whoever is on the way can end a connection, but not say so in the server's name. */
+static bool was_cut_off(const struct dlm_transfer *t)
+{
+    return t->at.https && ends_with_connection(t) && !dlm_tls_ended(t->tls);
+}
+
 static bool all_came(const struct dlm_transfer *t)
 {
     int64_t end = t->stop;
 
     if (t->segment.end >= 0 && (end < 0 || t->segment.end < end))
         end = t->segment.end;
-    return end < 0 ? t->code == CURLE_OK : t->segment.pos >= end;
+    return end < 0 ? t->code == CURLE_OK && !was_cut_off(t) : t->segment.pos >= end;
 }
 
 /* A body of ours has come to its end, and what was held is written. */
@@ -465,7 +479,9 @@ static void conclude(struct dlm_transfer *t)
         t->verdict.action = DLM_TAKE;
     else if (t->code == CURLE_OK)
         verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK, DLMGR_STAGE_RECEIVE,
-                    "the answer ended too early");
+                    was_cut_off(t)
+                        ? "the connection was cut off: TLS did not say that this is the end"
+                        : "the answer ended too early");
     else
         judge_trouble(t);
     if (t->verdict.action != DLM_TAKE)

@@ -236,7 +236,9 @@ static void test_which_check_failed(void)
         {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, "unknown-ca"},
         {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, "self-signed"},
         {X509_V_ERR_CERT_REVOKED, "revoked"},
-        {X509_V_ERR_EE_KEY_TOO_SMALL, "bad-certificate"},
+        {X509_V_ERR_EE_KEY_TOO_SMALL, "weak"},
+        {X509_V_ERR_CA_MD_TOO_WEAK, "weak"},
+        {X509_V_ERR_INVALID_PURPOSE, "bad-certificate"},
         {123456, "bad-certificate"},
     };
 
