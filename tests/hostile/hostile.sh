@@ -38,11 +38,12 @@ read_options() # OPTIONS
 {
     local word value base=$PLACE_a/$name/f
     declare -gA opt=()
-    headers=() sum='' cacert='' pin=''
+    headers=() envs=() sum='' cacert='' pin=''
     for word in $1; do
         value=
         [[ $word != *=* ]] || value=$(decode "${word#*=}")
         case $word in
+        env=*) envs+=("$value") ;;
         header=*) headers+=("$value") ;;
         origin=*) base=$(place "$value")/$name/f ;;
         path=*) base=$PLACE_a/$name/$value ;;
@@ -56,11 +57,13 @@ read_options() # OPTIONS
         esac
     done
     urls=("$base")
+    [ -z "${opt[also]:-}" ] || urls+=("$(place "${opt[also]}")/$name/f")
     [ -z "${opt[mirror]:-}" ] || urls+=("$PLACE_b/$name/f")
 }
 
 prepare()
 {
+    local h
     mkdir -p "$dir/out" "$dir/user"
     export HOME=$dir/user XDG_CONFIG_HOME=$dir/user/.config XDG_STATE_HOME=$dir/user/.state
     : >"$dir/said"
@@ -69,6 +72,11 @@ prepare()
         printf 'machine 127.0.0.1 login me password CANARY\n' >"$dir/user/.netrc"
         chmod 600 "$dir/user/.netrc"
     fi
+    # Of whom it must not matter that they are there.
+    printf 'insecure\nlocation\n' >"$dir/user/.curlrc"
+    printf 'check_certificate = off\n' >"$dir/user/.wgetrc"
+    [ -n "${opt[rc]:-}" ] || rm "$dir/user/.curlrc" "$dir/user/.wgetrc"
+    for h in "${envs[@]}"; do export "${h//CERTS/$CERTS}"; done
     [ -z "${opt[exists]:-}" ] || echo mine >"$dir/out/${opt[exists]}"
     [ -z "${opt[symlink]:-}" ] || { echo mine >"$dir/target" && ln -s ../target "$dir/out/${opt[symlink]}"; }
 }
@@ -172,16 +180,22 @@ expand()
         -v given="$digests" -f "$here/expand.awk" "$here"/cases/*.txt || exit 1
 }
 
-# Slow to start, and few cases need it.
+# Slow to start, and few cases need them.
 nginx_start() # PORT OF A
 {
-    local n port
+    local n port i
     awk -F'\t' '$4 ~ /origin=|nginx/ { n++ } END { exit !n }' "$work/chosen" || return 0
     "$here/../../fixtures/certs.sh" "$CERTS" || exit 1
     "$here/../../fixtures/nginx.sh" start "$work/nginx" "$CERTS" "$1" >"$work/ports" || exit 1
+    "$B/hostile/front" "$CERTS" "$1" >"$work/front" &
+    pids+=($!)
+    for ((i = 0; i < 200; i++)); do
+        [ "$(wc -l <"$work/front")" -lt 13 ] || break
+        sleep 0.02
+    done
     while read -r n port; do
-        case $n in http) ;; *) export "PLACE_$n=https://localhost:$port/x" ;; esac
-    done <"$work/ports"
+        case $n in http | proxy) ;; *) export "PLACE_$n=https://localhost:$port/x" ;; esac
+    done < <(cat "$work/ports" "$work/front")
 }
 
 servers_start()
@@ -255,7 +269,7 @@ done
 declare -F "call_$TOOL" >/dev/null || die "no tool $TOOL"
 LIMIT=${LIMIT:-30}
 work=$(mktemp -d) || exit 1
-export work TOOL KEEP LIMIT CERTS=$B/hostile/certs
+export work TOOL KEEP LIMIT CERTS=$B/hostile/certs-$(cksum <"$here/../../fixtures/certs.sh" | cut -d" " -f1)
 trap stop EXIT
 trap 'exit 130' INT TERM HUP
 bodies_make

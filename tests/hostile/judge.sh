@@ -100,6 +100,13 @@ said_code() # the code of the error object in --json
     sed -n 's/.*"type":"error","code":\([0-9]*\).*/\1/p' "$dir/err" | tail -n 1
 }
 
+# Which check of a certificate failed, and whose it was, in the object and in the sentence.
+says_check()
+{
+    grep -q "\"tls\":{\"check\":\"${opt[check]}\"" "$dir/said" || return
+    [ -n "${opt[anonymous]:-}" ] || grep -q '"message":"[^"]*(CN=[^,]*, from CN=' "$dir/said"
+}
+
 violation_of()
 {
     local codes
@@ -113,6 +120,7 @@ violation_of()
     failed)
         [[ $codes == *+any+* ]] || [[ $codes == *+$status+* ]] || echo "exit code $status"
         [ "$(said_code)" = "$status" ] || echo "--json says $(said_code), the exit code is $status"
+        [ -z "${opt[check]:-}" ] || says_check || echo "no word of ${opt[check]} with subject and issuer"
         untouched || echo 'something else was changed'
         [ -z "$(left_files)" ] || echo "a file was left: $(left_files)"
         ;;
