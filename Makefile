@@ -2,7 +2,7 @@
 #
 # make               build/dlmgr, build/libdlmgr.so.0, build/libdlmgr.a, man pages
 # make demo          see it work      make check [T=name]   prove it      make bench    compare it
-# make crash, storm, soak, powerloss, upgrade  kill it  make asan tsan fuzz cov  prove more    make lint format
+# make crash, storm, hostile, soak, powerloss, upgrade  try it hard  make asan tsan fuzz cov  prove more    make lint format
 # make deps          install the Debian packages that are missing (NODEPS=1: demo and check do not)
 #
 # Sources are found by themselves. A test program is any tests/*/*.c that defines main() or ends in TEST_MAIN().
@@ -164,6 +164,11 @@ powerloss: tests
 # FILES tasks of one session and KILLS kills, embedded and with the service.
 storm: tests
 	$(Q)B=$(B) tests/crash/storm.sh
+# Servers, files and machines that lie, and the same table against other tools (TOOLS).
+hostile:
+	$(call with-deps,aria2 wget)
+	$(again) tests
+	$(Q)B=$(B) tests/hostile/all.sh
 # Random everything for SOAK seconds.
 soak: tests
 	$(Q)SOAK=$(or $(SOAK),3600) DLMGR=$(B)/dlmgr $(B)/soak/test_soak
@@ -225,7 +230,7 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tests examples deps demo check run-tests crash storm soak powerloss upgrade bench asan tsan fuzz cov lint format install uninstall clean
+.PHONY: all tests examples deps demo check run-tests crash storm hostile soak powerloss upgrade bench asan tsan fuzz cov lint format install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

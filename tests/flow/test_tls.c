@@ -104,6 +104,7 @@ static const struct {
      DLMGR_CLASS_PERMANENT},
     {"another authority", SITE_HTTPS, "selfsigned.pem", NULL, DLMGR_FAILED, 22,
      DLMGR_CLASS_PERMANENT},
+    {"not valid yet", SITE_NOTYET, "ca.pem", NULL, DLMGR_FAILED, 22, DLMGR_CLASS_PERMANENT},
     {"expired", SITE_EXPIRED, "ca.pem", NULL, DLMGR_FAILED, 22, DLMGR_CLASS_PERMANENT},
     {"for another host", SITE_WRONGHOST, "ca.pem", NULL, DLMGR_FAILED, 22, DLMGR_CLASS_PERMANENT},
     {"signed by itself", SITE_SELFSIGNED, "ca.pem", NULL, DLMGR_FAILED, 22, DLMGR_CLASS_PERMANENT},
@@ -192,6 +193,62 @@ static void test_a_pinned_key_is_the_only_one(void)
     CHECK_INT(get(&request).state, DLMGR_DONE);
     read_pin(site_cert(&site, "client.pem"), pin);
     r = get(&request); /* a connection that the first one made must not serve this one */
+    CHECK_INT(r.state, DLMGR_FAILED);
+    CHECK_INT(r.error_class, DLMGR_CLASS_POLICY);
+    end();
+}
+
+/* Whom a task trusts is stored with it: half comes, the owner ends, and the next one asks as the first did. */
+static struct house_result under_the_next_owner(const char *path, const char *pin)
+{
+    dlmgr_request request = request_for(SITE_TLS1, path);
+    int64_t id;
+
+    request.pinned_pubkey = pin;
+    CHECK_INT(fx_script(behind, path, "all:size=%d seed=1 etag=\"a\" ; stall=%d ;", SIZE, SIZE / 2),
+              0);
+    id = house_add(&house, &request);
+    house_until(&house, id, SIZE / 4, -1);
+    house_close(&house);
+    house_open(&house);
+    return house_wait(&house, id);
+}
+
+static void test_a_pin_and_an_authority_outlive_the_owner(void)
+{
+    struct house_result r;
+    char pin[100];
+
+    begin();
+    read_pin(site_cert(&site, "server.pem"), pin);
+    r = under_the_next_owner("/x/pinned", pin);
+    CHECK_INT(r.state, DLMGR_DONE);
+    CHECK_INT(r.generation, 1); /* gone on with */
+    CHECK_INT(fx_file_check(r.path, SIZE, 1), 0);
+    end();
+}
+
+/* The wrong ones too: added without an owner at work, refused by the one that comes. */
+static void test_a_wrong_pin_is_not_forgotten(void)
+{
+    dlmgr_request request;
+    dlmgr_selector selector = {.size = sizeof(selector)};
+    struct house_result r;
+    char pin[100];
+    int64_t id;
+
+    begin();
+    read_pin(site_cert(&site, "client.pem"), pin);
+    request = request_for(SITE_TLS1, "/x/f?size=1000&seed=1");
+    request.pinned_pubkey = pin;
+    request.paused = 1;
+    id = house_add(&house, &request);
+    house_close(&house);
+    house_open(&house);
+    selector.ids = &id;
+    selector.n_ids = 1;
+    CHECK_INT(dlmgr_act(house.handle, DLMGR_RESUME, &selector, NULL, NULL), 0);
+    r = house_wait(&house, id);
     CHECK_INT(r.state, DLMGR_FAILED);
     CHECK_INT(r.error_class, DLMGR_CLASS_POLICY);
     end();
@@ -436,6 +493,8 @@ static const struct test tests[] = {
     TEST(test_who_is_trusted),
     TEST(test_a_client_certificate_stays_at_home),
     TEST(test_a_pinned_key_is_the_only_one),
+    TEST(test_a_pin_and_an_authority_outlive_the_owner),
+    TEST(test_a_wrong_pin_is_not_forgotten),
     TEST(test_https_never_leads_to_http),
     TEST(test_segments_over_http2_make_one_file),
     TEST(test_a_rate_holds_over_http2),
