@@ -8,6 +8,7 @@
 #include "dlmgr/control_conn.h"
 #include "dlmgr/json.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -25,6 +26,8 @@ static void handle_closed(struct dlm_control *d)
 
     if (--d->handles > 0)
         return;
+    if (d->spare >= 0)
+        close(d->spare);
     free(d);
     stopped(context);
 }
@@ -45,7 +48,8 @@ static void on_listener_closed(uv_handle_t *listener)
 /* Who connects from now on is not ours any more: with a service manager's socket, the next owner's. */
 static void unlisten(struct dlm_control *d)
 {
-    uv_close((uv_handle_t *)TAKE_PTR(d->listener), on_listener_closed);
+    if (d->listener)
+        uv_close((uv_handle_t *)TAKE_PTR(d->listener), on_listener_closed);
 }
 
 /* The last connection has gone: the timers go too. */
@@ -76,8 +80,10 @@ static void on_accept_time(uv_timer_t *timer);
 
 static void accept_one(struct dlm_control *d)
 {
-    struct dlm_conn *c = dlm_alloc(sizeof(*c));
+    struct dlm_conn *c = d->listener ? dlm_alloc(sizeof(*c)) : NULL;
 
+    if (!d->listener)
+        return;
     if (!c) {
         /* libuv asks for no other connection before this one is taken. */
         uv_timer_start(&d->flush, on_accept_time, NO_MEMORY_MS, 0);
@@ -102,7 +108,9 @@ static void on_accept_time(uv_timer_t *timer)
 static void on_connection(uv_stream_t *listener, int status)
 {
     if (status == 0)
-        accept_one(listener->data);
+        return accept_one(listener->data);
+    /* libuv would ask again at once, and for as long as no descriptor or memory is free do nothing else. */
+    unlisten(listener->data);
 }
 
 /* ---- Opening and closing ---------------------------------------------------------------------------------------- */
@@ -139,15 +147,32 @@ static int listen_on(struct dlm_control *d, int fd)
 /* What dlm_socket_open() gave: listen on it, or undo that. */
 static int take_socket(struct dlm_control *d, int fd, const struct dlm_socket *fresh, dlmgr_error *e)
 {
-    int r = listen_on(d, fd);
+    int spare = fcntl(fd, F_DUPFD_CLOEXEC, 3), r = spare < 0 ? -errno : 0;
 
+    if (r < 0)
+        close(fd);
+    else
+        r = listen_on(d, fd);
+    if (r < 0 && spare >= 0)
+        close(spare);
     if (r < 0) {
         dlm_socket_remove(fresh);
         return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" DLM_SOCKET "`: %s",
                         d->host->home->path, uv_strerror(r));
     }
+    if (d->spare >= 0)
+        close(d->spare);
+    d->spare = spare;
     d->socket = *fresh;
     return 0;
+}
+
+static void listen_again(struct dlm_control *d)
+{
+    int fd = fcntl(d->spare, F_DUPFD_CLOEXEC, 3);
+
+    if (fd >= 0)
+        listen_on(d, fd); /* or at the next look */
 }
 
 /* Somebody removed or replaced the file, as a service manager does that starts a socket unit: nobody could come in any more. */
@@ -159,12 +184,15 @@ static void on_look_time(uv_timer_t *timer)
     dlmgr_error e = {0};
     int r;
 
-    if (dlm_socket_stands(&d->socket))
+    if (dlm_socket_stands(&d->socket)) {
+        if (!d->listener)
+            listen_again(d);
         return;
+    }
     r = dlm_socket_open(d->host->home, 0, d->host->log, &fresh, &e);
     if (r >= 0)
         r = take_socket(d, r, &fresh, &e);
-    if (r == 0)
+    if (r == 0 && old)
         uv_close((uv_handle_t *)old, on_listener_closed);
     if (r == 0 || !d->deaf)
         dlm_log(d->host->log, DLMGR_LOG_WARNING, "`%s/" DLM_SOCKET "` was removed or replaced: %s",
@@ -189,6 +217,7 @@ int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **
         return r;
     }
     d->host = host;
+    d->spare = -1;
     d->home_uid = st.st_uid;
     uv_timer_init(host->loop, &d->flush);
     uv_timer_init(host->loop, &d->look);

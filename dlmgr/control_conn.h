@@ -24,10 +24,11 @@ struct dlm_conn {
 struct dlm_control {
     const struct dlm_control_host *host;
     struct dlm_socket socket;
-    uv_pipe_t *listener;
-    uv_timer_t flush; /* and, before the end, of a connection for which there was no memory */
-    uv_timer_t look;  /* whether the socket's file still stands */
-    bool deaf;        /* it does not, and no other could be made yet */
+    uv_pipe_t *listener; /* NULL: no descriptor is free, so nobody is let in until the next look */
+    int spare;           /* the same socket: who waits at it meanwhile is let in then; -1 */
+    uv_timer_t flush;    /* and, before the end, of a connection for which there was no memory */
+    uv_timer_t look;     /* whether the socket's file still stands */
+    bool deaf;           /* it does not, and no other could be made yet */
     uid_t home_uid;
     struct dlm_conn *conns;
     bool stopping;

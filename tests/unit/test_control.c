@@ -5,6 +5,7 @@
  */
 #include "dlmgr/json.h"
 #include "dlmgr/rpc.h"
+#include "tests/lib/deny.h"
 #include "tests/lib/door.h"
 #include "tests/lib/test.h"
 
@@ -81,6 +82,61 @@ static void test_control_leaves_what_is_no_socket(void)
     CHECK_INT(dlm_control_start(&host, &c, &e), DLMGR_EHOME);
     CHECK_INT(uv_loop_close(&loop), 0);
     CHECK_INT(unlinkat(home->fd, "control.sock", 0), 0);
+    dlm_home_close(home);
+}
+
+static void on_while(uv_timer_t *timer)
+{
+    uv_stop(timer->loop);
+}
+
+static int run_a_while(void *context)
+{
+    uv_timer_t timer;
+
+    uv_timer_init(context, &timer);
+    uv_timer_start(&timer, on_while, 200, 0);
+    uv_run(context, UV_RUN_DEFAULT);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(context, UV_RUN_NOWAIT);
+    return 0;
+}
+
+static void on_door_closed(void *context)
+{
+    *(bool *)context = true;
+}
+
+/* Without a free descriptor the loop goes on with its other work, and who knocked is let in once there is one. */
+static void test_control_without_descriptors_goes_on(void)
+{
+    static const struct deny none[] = {{SYS_accept4, EMFILE}};
+    struct dlm_home *home = door_home();
+    struct dlm_control_host host = {.home = home};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct dlm_control *c = NULL;
+    dlmgr_error e = {0};
+    uv_loop_t loop;
+    bool closed = false;
+    char byte;
+
+    uv_loop_init(&loop);
+    host.loop = &loop;
+    CU_ASSERT_FATAL(dlm_control_start(&host, &c, &e) == 0);
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock", home->fd);
+    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_INT(send(fd, "7\n", 2, MSG_NOSIGNAL), 2);
+    CHECK_INT(deny_run(none, 1, run_a_while, &loop), 0);
+    CHECK_INT(recv(fd, &byte, 1, 0), -1);
+    for (int i = 0; i < 50 && recv(fd, &byte, 1, MSG_PEEK) != 1; i++)
+        run_a_while(&loop);
+    CHECK_INT(recv(fd, &byte, 1, 0), 1);
+    close(fd);
+    dlm_control_stop(c, on_door_closed, &closed);
+    while (!closed)
+        uv_run(&loop, UV_RUN_ONCE);
+    CHECK_INT(uv_loop_close(&loop), 0);
     dlm_home_close(home);
 }
 
@@ -537,6 +593,7 @@ static void test_control_stop_waits_for_replies(void)
 static const struct test tests[] = {
     TEST(test_control_socket_is_private),
     TEST(test_control_leaves_what_is_no_socket),
+    TEST(test_control_without_descriptors_goes_on),
     TEST(test_control_looks_who_comes),
     TEST(test_control_refuses_by_rows),
     TEST(test_control_nul_and_depth),
