@@ -155,6 +155,7 @@ static void on_looked_again(struct dlm_job *job)
     t->busy = false;
     if (t->job_result == DLM_FINISH_OK)
         return finished(t);
+    t->entry_synced = false; /* the part may have had another name for a while */
     step_failed(t, DLMGR_STAGE_COMMIT, DLM_FINISH_TROUBLE);
 }
 
