@@ -2,7 +2,7 @@
 #
 # make               build/dlmgr, build/libdlmgr.so.0, build/libdlmgr.a, man pages
 # make demo          see it work      make check [T=name]   prove it      make bench    compare it
-# make crash, storm, hostile, soak, powerloss, upgrade  try it hard  make asan tsan fuzz cov  prove more    make lint format
+# make crash, storm, hostile, soak, faults, powerloss, upgrade  try it hard  make asan tsan fuzz cov  prove more    make lint format
 # make deps          install the Debian packages that are missing (NODEPS=1: demo and check do not)
 #
 # Sources are found by themselves. A test program is any tests/*/*.c that defines main() or ends in TEST_MAIN().
@@ -53,7 +53,8 @@ endif
 objs = $(patsubst %.c,$(B)/obj/%.o,$(1))
 LIB_SRCS := $(wildcard dlmgr/*.c store/*.c)
 BIN_SRCS := $(wildcard cli/*.c daemon/*.c)
-TEST_SRCS := $(wildcard tests/*/*.c bench/*.c)
+PRELOAD_SRCS := $(wildcard tests/faults/preload*.c)
+TEST_SRCS := $(filter-out $(PRELOAD_SRCS),$(wildcard tests/*/*.c bench/*.c))
 EXAMPLES := $(patsubst %.c,$(B)/%,$(wildcard examples/*.c))
 MAINS := $(if $(TEST_SRCS),$(shell grep -lE '^(int main|TEST_MAIN)\>' $(TEST_SRCS)))
 TEST_LIB := $(filter-out $(MAINS),$(TEST_SRCS)) $(filter-out fixtures/server.c,$(wildcard fixtures/*.c))
@@ -63,10 +64,10 @@ OTHERS := $(patsubst %,$(B)/as/%/dlmgr,1.0.0-1-2 2.0.0-2-3 3.0.0-4-5) $(B)/as/1.
 # What `check` runs: every test_* program and every story. Sanitizers need only those that run our code.
 CODE_TESTS := $(foreach p,$(PROGS),$(if $(filter test_%,$(notdir $p)),$p)) \
 	$(wildcard tests/cli/*.sh tests/cli/engine/*.sh tests/*/test_*.sh tests/embed/*.sh tests/flow/*.sh)
-TESTS ?= $(CODE_TESTS) $(wildcard tests/lint/*.sh)
+TESTS ?= $(CODE_TESTS) $(wildcard tests/faults/test_*.sh tests/lint/*.sh)
 
 all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(B)/dlmgr $(MAN)
-tests: all $(B)/fixture-server $(PROGS) $(OTHERS) examples
+tests: all $(B)/fixture-server $(B)/faults/preload.so $(PROGS) $(OTHERS) examples
 examples: $(EXAMPLES)
 all tests examples:
 	@:
@@ -110,6 +111,10 @@ $(B)/as/%/listener: $(B)/obj/tests/embed/listener.o $(call objs,$(LIB_SRCS))
 $(B)/fixture-server: $(call objs,$(wildcard fixtures/*.c))
 	$(call say,LD)
 	$(Q)$(LINK) -pie -o $@ $^ -pthread
+# Never with a sanitizer or for coverage: it stands between those and the C library.
+$(B)/faults/preload.so: $(PRELOAD_SRCS) $(wildcard tests/faults/*.h)
+	$(call say,LD)
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) -O2 -g -fPIC -fvisibility=hidden -shared -pthread -o $@ $(PRELOAD_SRCS)
 # An embedding program sees what any other program sees: the shared library.
 $(B)/embed/%: $(B)/obj/tests/embed/%.o $(B)/libtest.a $(B)/libdlmgr.so
 	$(call say,LD)
@@ -175,6 +180,9 @@ soak: tests
 # Replacing the program under load, ROUNDS times.
 upgrade: tests
 	$(Q)B=$(B) ROUNDS=$(or $(ROUNDS),100) tests/upgrade.sh
+# One call or allocation after another fails; N of the cases, chosen by SEED (0: all).
+faults: tests
+	$(Q)$(abspath $(B))/faults/faults -j $(or $(J),2) --some $(or $(N),4000) --seed $(or $(SEED),1)
 bench:
 	$(call with-deps,aria2)
 	$(again) tests
@@ -230,7 +238,7 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all tests examples deps demo check run-tests crash storm hostile soak powerloss upgrade bench asan tsan fuzz cov lint format install uninstall clean
+.PHONY: all tests examples deps demo check run-tests crash storm hostile soak faults powerloss upgrade bench asan tsan fuzz cov lint format install uninstall clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

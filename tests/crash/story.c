@@ -40,7 +40,7 @@ static void hear_line(struct check *c, const char *line)
 }
 
 /* Only whole lines were told. */
-static void hear(struct world *w, const struct launch *l)
+void story_hear(struct world *w, const struct launch *l)
 {
     CLEANUP_FREE char *out = launch_text(l->out);
     CLEANUP_FREE char *err = launch_text(l->err);
@@ -149,7 +149,7 @@ static void finish(struct telling *t)
 
         if (l != t->owner)
             check_replay(&t->w->check, l->calls);
-        hear(t->w, l);
+        story_hear(t->w, l);
         check_memory(&t->w->check, l->memory);
     }
     t->ended = !t->killed;

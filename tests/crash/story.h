@@ -74,6 +74,7 @@ struct world { /* one telling's files and processes */
     struct check check;
     FILE *report;
     int launches;
+    int timeout; /* seconds that a command may take, 60 at first */
 };
 
 int world_make(struct world *w, const struct story *story);
@@ -97,5 +98,7 @@ int launch_start(struct world *w, const struct step *step, long kill_at, struct 
 bool launch_wait(struct launch *l, int ms);
 /* What it printed; yours, "" when nothing. */
 char *launch_text(const char *file);
+/* What its output told somebody is from now on held against the world. */
+void story_hear(struct world *w, const struct launch *l);
 
 #endif

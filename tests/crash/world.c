@@ -113,7 +113,7 @@ int world_make(struct world *w, const struct story *story)
     CLEANUP_FREE char *real = realpath(tmp && tmp[0] ? tmp : "/tmp", NULL);
     int r;
 
-    *w = (struct world){.story = story};
+    *w = (struct world){.story = story, .timeout = 60};
     umask(022);
     if (!real || strlen(real) > 180)
         return -ENAMETOOLONG;
@@ -254,7 +254,7 @@ static void set_environment(const struct world *w)
 int launch_start(struct world *w, const struct step *step, long kill_at, struct launch *ret)
 {
     CLEANUP_FREE char *text = world_fill(w, step->words);
-    char killer[4200], program[4200], number[32];
+    char killer[4200], program[4200], number[32], timeout[32];
     const char *argv[64];
     int n;
 
@@ -266,7 +266,8 @@ int launch_start(struct world *w, const struct step *step, long kill_at, struct 
     snprintf(killer, sizeof(killer), "%s/crash/killer", w->bin);
     snprintf(program, sizeof(program), "%s/dlmgr", w->bin);
     snprintf(number, sizeof(number), "%ld", kill_at);
-    n = words_of((const char *[]){killer, "--timeout", "60", "--log", ret->calls, NULL}, argv, 0);
+    snprintf(timeout, sizeof(timeout), "%d", w->timeout);
+    n = words_of((const char *[]){killer, "--timeout", timeout, "--log", ret->calls, NULL}, argv, 0);
     if (kill_at)
         n = words_of((const char *[]){"--kill-at", number, NULL}, argv, n);
     n = words_of((const char *[]){"--", program, "--home", w->home, NULL}, argv, n);
