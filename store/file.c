@@ -187,7 +187,7 @@ static int keep_wal_short(void *context, sqlite3 *db, const char *name, int page
 static int use_wal(sqlite3 *db, bool *ret_wal)
 {
     sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &st, NULL);
+    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode = WAL", -1, &st, NULL), end;
 
     if (rc == SQLITE_OK && (rc = sqlite3_step(st)) == SQLITE_ROW) {
         const unsigned char *mode = sqlite3_column_text(st, 0);
@@ -195,9 +195,9 @@ static int use_wal(sqlite3 *db, bool *ret_wal)
         *ret_wal = mode && !strcmp((const char *)mode, "wal");
         rc = SQLITE_OK;
     }
-    sqlite3_finalize(st);
+    end = sqlite3_finalize(st); /* the change is committed here */
     sqlite3_wal_hook(db, keep_wal_short, NULL);
-    return rc;
+    return rc == SQLITE_OK ? end : rc;
 }
 
 /* ---- Making --------------------------------------------------------------------------------------- */
