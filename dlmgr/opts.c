@@ -36,8 +36,18 @@ static const struct text texts[] = {
 /* NULL text is no object; other text must be one. */
 static int read_object(const char *text, json_t **ret)
 {
-    *ret = dlm_json_object(text);
-    return text && !*ret ? DLMGR_EJOURNAL : 0;
+    json_error_t why = {0};
+    json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, &why) : NULL;
+
+    *ret = NULL;
+    if (text && !json && !why.text[0])
+        return DLMGR_ENOMEM; /* a mistake has words */
+    if (text && !json_is_object(json)) {
+        json_decref(json);
+        return DLMGR_EJOURNAL;
+    }
+    *ret = json;
+    return 0;
 }
 
 static int load_texts(const json_t *object, struct dlm_opts *o)
