@@ -126,8 +126,8 @@ static void judge_fault(struct turn *t, const struct launch *l)
     static const int codes[] = {0, 2, 3, 6, 7, 8, 9, 13, 17, 19, 22, 24, 32, 69, 75, 78, 130};
     CLEANUP_FREE char *err = launch_text(l->err);
     bool said = strstr(err, strerror(t->c->err)) ||
-                (t->c->call == CALL_memory &&
-                 (strstr(err, "memory") || strstr(err, strerror(EAGAIN)))); /* as libraries say it */
+                (t->c->err == ENOMEM && (strstr(err, "memory") ||
+                                         strstr(err, strerror(EAGAIN)))); /* as libraries say it */
     bool any = l->step->code == ANY_CODE && l->code <= 64;
     bool known = any || ((l->code == 1 || l->code == 64) && said) ||
                  (t->result->asked && l->code == 143);
