@@ -252,11 +252,12 @@ static int drop_part(struct dlm_finish *f)
 
 /*
  * A name that cannot be made durable is given up: else the task would fail with its file at the name, and fetch it anew beside
- * itself when it is tried again. What was replaced is gone anyway; that file stays, and is replaced once more.
+ * itself when it is tried again. What was replaced is gone anyway; that file stays, and is replaced once more. With `same` it may be the file
+ * that was there before, and after a crash nobody knows any more.
  */
 static void take_back(const struct dlm_finish *f)
 {
-    if (f->on_exists != DLMGR_EXISTS_REPLACE && !f->same)
+    if (f->on_exists != DLMGR_EXISTS_REPLACE && f->on_exists != DLMGR_EXISTS_SAME)
         renameat2(f->dir->fd, f->chosen, f->dir->fd, f->part, RENAME_NOREPLACE);
 }
 

@@ -520,6 +520,7 @@ static void test_only_an_equal_and_durable_file_is_the_same(void)
 /* The crash came before the part was removed. */
 static void test_an_equal_file_is_found_again(void)
 {
+    static const struct deny no_sync[] = {{SYS_fsync, EIO}};
     bool moved = false;
 
     begin(DLMGR_EXISTS_SAME);
@@ -529,6 +530,11 @@ static void test_an_equal_file_is_found_again(void)
     CHECK_INT(moved, true);
     CHECK_STR(get(PART), "-");
     CHECK_STR(get(NAME), TEXT);
+    /* A disk that fails is no reason to touch it. */
+    f.same = false;
+    CHECK_INT(deny_run(no_sync, 1, look_it, &f), DLM_FINISH_TROUBLE);
+    CHECK_STR(get(NAME), TEXT);
+    CHECK_STR(get(PART), "-");
     /* What has the part's name and another length is not ours to remove. */
     put(PART, STRANGER);
     CHECK_INT(dlm_finish_look(&f, &moved), DLM_FINISH_OK);
