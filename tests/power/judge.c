@@ -113,6 +113,8 @@ void facts_init(struct facts *f, const struct scene *s)
     while (f->check.n_kept < ARRAY_SIZE(s->story->kept) && s->story->kept[f->check.n_kept].name)
         f->check.n_kept++;
     f->check.secret = POWER_SECRET;
+    f->check.wants = f->wants;
+    check_init(&f->check);
 }
 
 void facts_free(struct facts *f)
@@ -172,6 +174,49 @@ static void claims_are_whole(const struct facts *f, struct check *c)
     }
 }
 
+/* ---- Asked for again ------------------------------------------------------------------------------------ */
+
+/* What the journal counts: of this nothing may be asked for again. */
+static void take_counted(struct check *c)
+{
+    static const char sql[] = "SELECT t.url, b.idx, b.len FROM blocks b JOIN tasks t ON t.id = b.task";
+    char path[4096];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+
+    snprintf(path, sizeof(path), "%s/journal.db", c->tmp);
+    if (access(path, F_OK) == 0 && sqlite3_open(path, &db) == SQLITE_OK)
+        sqlite3_prepare_v2(db, sql, -1, &st, NULL);
+    while (st && sqlite3_step(st) == SQLITE_ROW) {
+        struct want *w = check_want_of(c, (const char *)sqlite3_column_text(st, 0));
+        int64_t start = sqlite3_column_int64(st, 1) * MIB(1);
+
+        if (w)
+            ranges_add(&w->taken, start, start + sqlite3_column_int64(st, 2));
+    }
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+}
+
+static void look_at_requests(struct check *c, const struct app_place *p, struct check_tasks *tasks,
+                             bool before)
+{
+    struct fx_log log = {0};
+    int r = before ? fx_log_read(p->fx, &log) : fx_log_settle(p->fx, 3000, &log);
+
+    if (r && r != -ETIMEDOUT)
+        check_say(c, 0, "the server's log cannot be read");
+    c->refetch_limit = 0;
+    if (before)
+        c->asked = INT64_MAX;
+    check_requests(c, tasks, &log, false);
+    if (before) {
+        c->asked = log.count ? log.requests[log.count - 1].id : 0;
+        take_counted(c);
+    }
+    fx_log_free(&log);
+}
+
 /* ---- All of it -------------------------------------------------------------------------------------------- */
 
 /* Without a home, or before its first journal, there is nothing to find. */
@@ -187,7 +232,7 @@ static void doctor_is_content(struct check *c)
         check_say(c, 2, "doctor says %s", json);
 }
 
-static void look(const struct facts *f, struct check *c, bool end)
+static void look(const struct facts *f, struct check *c, const struct app_place *p, bool end)
 {
     struct check_tasks tasks = {0};
 
@@ -196,6 +241,8 @@ static void look(const struct facts *f, struct check *c, bool end)
     check_journal(c, false, end, &tasks);
     check_files(c, &tasks, &tasks, end);
     check_secret_files(c, c->home);
+    if (p)
+        look_at_requests(c, p, &tasks, !end);
     free(tasks.at);
     if (!end)
         stays_so(f, c);
@@ -222,7 +269,7 @@ int judge(const struct facts *f, struct app_place *p, bool on, FILE *out)
     c.out = out;
     p->facts = f;
     p->wrong = 0;
-    look(f, &c, false);
+    look(f, &c, on ? p : NULL, false);
     doctor_is_content(&c);
     if (on) {
         go_on(&c, p);
@@ -230,7 +277,9 @@ int judge(const struct facts *f, struct app_place *p, bool on, FILE *out)
             if (p->story->items[i].remove)
                 wants[i].forgotten = true, wants[i].told_done = false;
         c.n_ids = 0; /* all were found before, and the app has removed some now */
-        look(f, &c, true);
+        look(f, &c, p, true);
     }
+    for (size_t i = 0; i < c.n_wants; i++)
+        ranges_free(&wants[i].taken);
     return c.violations;
 }

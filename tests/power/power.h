@@ -59,6 +59,7 @@ struct app_place {
     const struct power_story *story;
     const char *home, *dest, *claims; /* absolute */
     const char *url;                  /* of the server, without a final slash */
+    struct fx *fx;                    /* the server, for the judge */
     int told;                         /* lines go there; -1 nowhere */
     const struct facts *facts;        /* going on after a crash with what it knows; NULL */
     int wrong;                        /* it was told again what it had acknowledged */

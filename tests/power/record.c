@@ -236,6 +236,7 @@ struct app_place scene_place(const struct scene *s)
                               .dest = s->dest,
                               .claims = s->claims,
                               .url = s->url,
+                              .fx = s->fx,
                               .told = -1};
 }
 
