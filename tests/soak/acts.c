@@ -74,7 +74,8 @@ static void do_errand(struct world *w, struct job *j)
     else
         return;
     r = soak_expect(w, "an errand", r, &e);
-    if (r == DLMGR_ELINK)
+    /* Without an owner a task that was being committed stays as it is. */
+    if (r == DLMGR_ELINK || (r == DLMGR_ESTATE && j->errand == REMOVE))
         return;
     j->errand = j->errand == REMOVE ? REMOVED : NOTHING;
 }
