@@ -156,13 +156,19 @@ static void remember_target(struct dlm_task *t, struct dlm_transfer *by)
     dlm_url_copy(&by->at, &t->at);
 }
 
+/* Is the server's digest still the one that the journal has? While there are no bytes, its newer word replaces the older. */
+static bool same_offer(const struct dlm_task *t, const struct dlm_transfer *by)
+{
+    return strcmp(t->row.offered ? t->row.offered : "", by->answer.digest) == 0;
+}
+
 void dlm_task_begin(struct dlm_task *t, struct dlm_transfer *by)
 {
     if (!by)
         return create(t);
     t->beginner = by;
     remember_target(t, by);
-    if (t->recorded && by->verdict.action == DLM_TAKE)
+    if (t->recorded && by->verdict.action == DLM_TAKE && same_offer(t, by))
         return create(t);
     describe(t, by);
     dlm_task_op(t, begin_work, on_begun);

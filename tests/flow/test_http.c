@@ -317,6 +317,34 @@ static void test_digests(void)
     check_rows(digests, COUNT(digests));
 }
 
+/* What a server said wrongly once does not stand in the way of a later try. */
+static void test_a_wrong_digest_can_be_tried_again(void)
+{
+    static const char *const later[] = {"", "header=Repr-Digest:%20RIGHT256", "etag=\"b\""};
+
+    house_begin(&house);
+    for (size_t i = 0; i < COUNT(later); i++) {
+        char *url = fx_url(house.fx, "/row"), *steps, text[200];
+        dlmgr_request request = house_request(&house, url);
+        int64_t id, n = 0;
+        dlmgr_selector selector = {.size = sizeof(selector), .ids = &id, .n_ids = 1};
+
+        test_about("then %s", later[i]);
+        snprintf(text, sizeof(text),
+                 "size=5000 seed=1 header=Repr-Digest:%%20WRONG256 ; size=5000 seed=1 %s", later[i]);
+        steps = expand(text);
+        CHECK_INT(fx_script(house.fx, "/row", "%s", steps), 0);
+        id = house_add(&house, &request);
+        CHECK_INT(house_wait(&house, id).error_code, 32);
+        CHECK_INT(dlmgr_act(house.handle, DLMGR_RETRY, &selector, &n, NULL), 0);
+        CHECK_INT(house_wait(&house, id).state, DLMGR_DONE);
+        house_forget(&house, id);
+        free(steps);
+        free(url);
+    }
+    house_end(&house);
+}
+
 /* ---- The end of TLS ------------------------------------------------------------------------------------ */
 
 static const struct ending {
@@ -401,9 +429,8 @@ static void test_how_tls_ends(void)
 }
 
 static const struct test tests[] = {
-    TEST(test_framing),
-    TEST(test_codings),
-    TEST(test_digests),
+    TEST(test_framing),      TEST(test_codings),
+    TEST(test_digests),      TEST(test_a_wrong_digest_can_be_tried_again),
     TEST(test_how_tls_ends),
 };
 
