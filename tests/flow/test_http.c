@@ -363,7 +363,7 @@ static const struct ending {
     {"chunks, cut, close_notify", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", PEER_NOTIFY,
      DLMGR_FAILED, 6, false},
     {"no length, close_notify", "\r\nhello", PEER_NOTIFY, DLMGR_DONE, 0, true},
-    {"no length, no close_notify", "\r\nhello", PEER_FIN, DLMGR_DONE, 0, true},
+    {"no length, no close_notify", "\r\nhello", PEER_FIN, DLMGR_FAILED, 6, false},
     {"no length, reset", "\r\nhello", PEER_RST, DLMGR_FAILED, 6, false},
     {"an empty answer, close_notify", "", PEER_NOTIFY, DLMGR_FAILED, 6, false},
 };
