@@ -6,7 +6,7 @@
  *
  *     scheme :// [userinfo @] host[:port] rest [# fragment]
  *
- * where the authority ends at the first of / ? #, and userinfo at the last @ in it, as libcurl does it. Nothing
+ * where the authority ends at the first of / ? #, and userinfo at the last @ in it, as browsers have it. Nothing
  * in `rest` is touched but raw spaces. The wire text is then read by curl_url(), which says whether the host and
  * port are good and what they are; it refuses an @, so both readings agree or the URL is refused.
  *

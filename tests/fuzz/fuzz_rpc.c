@@ -105,9 +105,23 @@ static int call(struct dlm_store *s, const struct dlm_rpc_request *q, json_t **r
                    : dlm_fail(e, DLMGR_ENOOWNER, "nobody owns this home");
 }
 
+/* The id that a line has, by our own reading of it; NULL: none that can be said back. */
+static json_t *id_of(struct bytes line)
+{
+    CLEANUP_JSON json_t *message = NULL;
+    json_t *id;
+
+    if (memchr(line.at, 0, line.left) ||
+        dlm_rpc_depth((const char *)line.at, line.left) > DLM_RPC_DEPTH_MAX)
+        return NULL;
+    message = json_loadb((const char *)line.at, line.left, JSON_REJECT_DUPLICATES, NULL);
+    id = json_object_get(message, "id");
+    return json_is_integer(id) || json_is_string(id) ? json_incref(id) : NULL;
+}
+
 static void handle(struct dlm_store *s, struct bytes line, uint32_t *io_picture)
 {
-    CLEANUP_JSON json_t *result = NULL;
+    CLEANUP_JSON json_t *result = NULL, *id = id_of(line);
     struct dlm_rpc_request q;
     dlmgr_error e = {0};
     const char *why = NULL;
@@ -115,12 +129,12 @@ static void handle(struct dlm_store *s, struct bytes line, uint32_t *io_picture)
 
     if (r < 0) {
         MUST(r != DLMGR_ENOMEM && why && why[0]);
-        check_answer(dlm_rpc_error(q.id, r, why, NULL), q.id, r);
+        check_answer(dlm_rpc_error(q.id, r, why, NULL), id, r);
     } else {
         MUST(dlm_rpc_depth((const char *)line.at, line.left) <= DLM_RPC_DEPTH_MAX);
         r = call(s, &q, &result, &e, io_picture);
-        check_answer(r < 0 ? dlm_rpc_error(q.id, r, e.text, &e) : dlm_rpc_result(q.id, result),
-                     q.id, r);
+        check_answer(r < 0 ? dlm_rpc_error(q.id, r, e.text, &e) : dlm_rpc_result(q.id, result), id,
+                     r);
         dlm_error_index(&e);
     }
     dlm_rpc_clear(&q);
