@@ -40,6 +40,7 @@ static void options_fill(const struct cli *cli, dlmgr_options *options)
         .keep_done_ms = owner->keep_done_ms,
         .keep_done_n = owner->keep_done_n,
         .trust_group = owner->trust_group,
+        .limits = owner->set_limits.items,
     };
 }
 
@@ -94,6 +95,15 @@ bool cli_daemon_options(const struct cli *cli)
     return false;
 }
 
+static void forward_limits(struct cli *cli, struct strings *words)
+{
+    const struct strings *limits = &cli->args.owner.limits;
+
+    for (size_t i = 0; i < limits->n; i++)
+        cli_strings_add(words, &cli->arena,
+                        cli_arena_print(&cli->arena, "--limits=%s", limits->items[i]));
+}
+
 static void forward(struct cli *cli, struct strings *words)
 {
     const struct cli_option *option;
@@ -103,7 +113,9 @@ static void forward(struct cli *cli, struct strings *words)
 
         if (!value || !(option->commands & C_DAEMON) || strcmp(option->name, "home") == 0)
             continue;
-        if (option->value)
+        if (option->kind == OPTION_LIMITS)
+            forward_limits(cli, words);
+        else if (option->value)
             cli_strings_add(words, &cli->arena,
                             cli_arena_print(&cli->arena, "--%s=%s", option->name, value));
         else

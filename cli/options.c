@@ -128,6 +128,8 @@ const struct cli_option cli_options[] = {
      "connections to one origin (default 6)"},
     {"keep-done", 0, OPTION_KEEP, IN_CONF, C_OWN, AT(owner.keep_done_n), 0, 0, "N|TIME",
      "prune finished tasks: keep 1000, or 30d (default: keep all)"},
+    {"limits", 0, OPTION_LIMITS, 0, C_OWN, AT(owner.limits), 0, 0, "NAME=N",
+     "a limit of dlmgr.conf(5), such as redirects=5; may be repeated"},
     {"limit-rate", 0, OPTION_SIZE, IN_CONF, C_RUN | C_DAEMON, AT(owner.limit_rate), 0, 0, "R",
      "bytes a second of all tasks together"},
     {"trust-group", 0, OPTION_FLAG, IN_CONF, 0, AT(owner.trust_group), 0, 0, NULL,
@@ -266,6 +268,18 @@ static bool user_apply(const char *value, const char **ret, char *why)
     return true;
 }
 
+static bool limit_add(const char *text, struct strings *limits, struct arena *arena, char *why)
+{
+    dlmgr_error error;
+
+    if (dlmgr_limit_check(text, &error) != 0) {
+        snprintf(why, CLI_MESSAGE, "%s", error.text);
+        return false;
+    }
+    cli_strings_add(limits, arena, text);
+    return true;
+}
+
 static int64_t wall_now(void)
 {
     struct timespec now;
@@ -316,6 +330,8 @@ bool cli_option_apply(const struct cli_option *option, void *target, const char 
         return cli_keep(value, place, (int64_t *)place + 1, why);
     case OPTION_STATES:
         return cli_states(value, place, why);
+    case OPTION_LIMITS:
+        return limit_add(value, place, arena, why);
     case OPTION_EXISTS:
         return cli_choice(value, exists, place, why);
     }

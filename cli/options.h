@@ -31,6 +31,8 @@ struct owner_options {
     int max_active, max_per_host, trust_group;
     int64_t limit_rate, keep_done_n, keep_done_ms;
     const char *secret_parameters;
+    struct strings limits,
+        set_limits; /* "name=value" of the command line; of dlmgr.conf, and then those */
 };
 
 enum { CLI_OPTIONS = 72 }; /* room for the rows of cli_options; the table checks it */
@@ -67,6 +69,7 @@ enum option_kind {
     OPTION_KEEP,    /* two int64_t: count, then ms */
     OPTION_STATES,  /* unsigned bits */
     OPTION_EXISTS,  /* int, enum dlmgr_on_exists */
+    OPTION_LIMITS,  /* "name=value" of the library's limits into struct strings */
 };
 
 /* Bits for the commands that take an option; a command's row in main.c names its own bit. */

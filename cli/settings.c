@@ -4,7 +4,7 @@
  *
  * /etc/dlmgr.conf is read first, then $XDG_CONFIG_HOME/dlmgr/dlmgr.conf, or HOME/dlmgr.conf when --home or $DLMGR_HOME names a
  * home. The later file wins over the earlier one, the command line over both. The keys are the rows of the option table that say
- * IN_CONF, so a key means what the option means. A file that is not there is fine; one that cannot be read or has a wrong line
+ * IN_CONF, so a key means what the option means; the library's limits are keys too. A file that is not there is fine; one that cannot be read or has a wrong line
  * ends the command with 78 and the file's name and line: to go on with half of the settings would be a guess.
  */
 #include "cli/settings.h"
@@ -26,11 +26,32 @@ static char *trim(char *text)
     return text + strspn(text, " \t");
 }
 
+/* The library's limits have keys of their own. */
+static bool limit_apply(struct args *args, const char *key, const char *value, char *why,
+                        bool *ret_known)
+{
+    char *text = cli_arena_print(args->arena, "%s=%s", key, value);
+    dlmgr_error error;
+    int r = dlmgr_limit_check(text, &error);
+
+    *ret_known = r != DLMGR_ENOTFOUND;
+    if (r == 0)
+        cli_strings_add(&args->owner.set_limits, args->arena, text);
+    else
+        snprintf(why, CLI_MESSAGE, "%s", error.text);
+    return r == 0;
+}
+
 static bool setting_apply(struct args *args, char *key, char *value, char *why)
 {
     const struct cli_option *option = cli_option_place(IN_CONF, key);
     char reason[CLI_MESSAGE] = "must be an absolute path";
+    bool known;
 
+    if (!option && limit_apply(args, key, value, why, &known))
+        return true;
+    if (!option && known)
+        return false;
     if (!option) {
         snprintf(why, CLI_MESSAGE, "%.100s: unknown key; see dlmgr.conf(5)", key);
         return false;
@@ -86,7 +107,7 @@ int cli_settings_file(struct cli *cli, const char *path)
     return err ? cli_fail(cli, EXIT_CONFIG, "%s: %s", path, strerror(err)) : 0;
 }
 
-int cli_settings(struct cli *cli)
+static int read_files(struct cli *cli)
 {
     const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     int code = cli_settings_file(cli, "/etc/dlmgr.conf");
@@ -101,4 +122,14 @@ int cli_settings(struct cli *cli)
         return cli_settings_file(cli,
                                  cli_arena_print(&cli->arena, "%s/.config/dlmgr/dlmgr.conf", home));
     return 0;
+}
+
+int cli_settings(struct cli *cli)
+{
+    struct owner_options *owner = &cli->args.owner;
+    int code = read_files(cli);
+
+    for (size_t i = 0; code == 0 && i < owner->limits.n; i++)
+        cli_strings_add(&owner->set_limits, &cli->arena, owner->limits.items[i]);
+    return code;
 }

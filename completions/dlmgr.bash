@@ -13,7 +13,7 @@ _dlmgr_new='--out --dir --create-dirs --mirror --checksum --header --header-file
     --on-exists --paused --priority --start-after --connections --limit-rate --max-tries --retry-wait --max-size
     --require-length --block-private --key --session --user-data --cacert --cert --cert-key --pinned-pubkey --proxy
     --ipv4 --ipv6 --input-file --no-start -o -d -H -u -x -4 -6 -i'
-_dlmgr_own='--max-active --max-per-host --keep-done -j'
+_dlmgr_own='--max-active --max-per-host --keep-done --limits -j'
 _dlmgr_act='--state --session --all --start'
 
 # The options of a command, one line.
@@ -60,7 +60,7 @@ _dlmgr_values() # OPTION WORD
         ;;
     --out | --mirror | --header | --user | --priority | --start-after | --connections | --limit-rate | --max-tries | \
         --retry-wait | --max-size | --key | --session | --user-data | --pinned-pubkey | --proxy | --max-active | \
-        --max-per-host | --keep-done | --url | --after | --limit | --timeout | --ack-to | --exec | --on-event | --idle | \
+        --max-per-host | --keep-done | --limits | --url | --after | --limit | --timeout | --ack-to | --exec | --on-event | --idle | \
         -o | -H | -u | -x | -j) ;;
     *) return 1 ;;
     esac

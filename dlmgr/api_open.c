@@ -36,7 +36,7 @@ static int check_options(int mode, const dlmgr_options *o, dlmgr_error *e)
     if (o->listen_fd < 0)
         return dlm_fail(e, DLMGR_EINVAL, "listen_fd %d: must be a descriptor, or 0 for none",
                         o->listen_fd);
-    return 0;
+    return dlm_bounds_set_all(NULL, o->limits, e);
 }
 
 static bool owner_answers(struct dlmgr *h)
@@ -64,17 +64,20 @@ static int take_lock(struct dlmgr *h, dlmgr_error *e)
 
 static int own(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)
 {
-    const struct dlm_engine_settings settings = {
+    struct dlm_engine_settings settings = {
         .max_active = o->max_active ? o->max_active : 8,
         .max_per_host = o->max_per_host ? o->max_per_host : 6,
         .limit_rate = o->limit_rate,
         .keep_done_ms = o->keep_done_ms ? o->keep_done_ms : -1,
         .keep_done_n = o->keep_done_n ? o->keep_done_n : -1,
         .listen_fd = o->listen_fd,
+        .bounds = dlm_bounds_normal(),
     };
-    int r = take_lock(h, e);
+    int r = dlm_bounds_set_all(&settings.bounds, o->limits, e);
     struct dlm_hush hush;
 
+    if (r == 0)
+        r = take_lock(h, e);
     if (r < 0)
         return r;
     dlm_hush_begin(&hush);

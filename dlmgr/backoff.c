@@ -17,9 +17,9 @@ int64_t dlm_backoff(int64_t attempt, int64_t wait_ms, uint32_t random)
     return (int64_t)(((__uint128_t)cap + 1) * random >> 32);
 }
 
-int64_t dlm_retry_after_clamp(int64_t ms)
+int64_t dlm_retry_after_clamp(int64_t ms, int64_t most)
 {
     if (ms == -1)
         return -1;
-    return MIN(MAX(ms, 0), DLM_RETRY_AFTER_MAX_MS);
+    return MIN(MAX(ms, 0), most);
 }

@@ -12,12 +12,11 @@
 #include "dlmgr/base.h"
 
 #define DLM_BACKOFF_MAX_MS 60000
-#define DLM_RETRY_AFTER_MAX_MS 3600000
 
 /* ms before the try that follows failed attempt number `attempt` (1, 2, ...). */
 int64_t dlm_backoff(int64_t attempt, int64_t wait_ms, uint32_t random);
 
-/* A server's Retry-After in ms, at most an hour, at least 0; -1 (none) stays -1. */
-int64_t dlm_retry_after_clamp(int64_t ms);
+/* A server's Retry-After in ms, at least 0 and at most `most`; -1 (none) stays -1. */
+int64_t dlm_retry_after_clamp(int64_t ms, int64_t most);
 
 #endif

@@ -234,6 +234,19 @@ static void peer_gone(void *context, const struct dlm_peer *peer)
     dlm_engine_peer_gone(context, peer);
 }
 
+/* As many as there are descriptors for. */
+static int may_be_active(const struct dlm_engine *e)
+{
+    int64_t most = e->sched.room / (DLM_TASK_FILES + DLM_CONNECTION_FILES);
+
+    if (most >= e->settings.max_active)
+        return e->settings.max_active;
+    dlm_log(&e->log, DLMGR_LOG_WARNING,
+            "descriptors allow %lld tasks at once, and not max-active %d: raise RLIMIT_NOFILE (soft)",
+            (long long)most, e->settings.max_active);
+    return (int)most;
+}
+
 static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_error *error)
 {
     struct dlm_sched *s = &e->sched;
@@ -247,7 +260,7 @@ static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_erro
         r = dlm_dirs_new(&s->tasks.dirs);
     if (r == 0)
         r = dlm_transfers_init(&s->tasks.transfers, &e->loop, e->fetch, e->slots,
-                               e->settings.limit_rate);
+                               e->settings.limit_rate, &e->settings.bounds);
     if (r == 0)
         r = dlm_journal_start(&e->loop, store, on_news, e, &e->journal, error);
     if (r < 0)
@@ -256,7 +269,9 @@ static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_erro
     s->tasks.workers = e->workers;
     dlm_tasks_init(&s->tasks);
     s->tasks.log = &e->log;
-    s->max_active = e->settings.max_active;
+    s->room = dlm_sched_room(e->settings.bounds.of[DLM_BOUND_DESCRIPTORS]);
+    dlm_fetch_at_most(e->fetch, s->room / DLM_CONNECTION_FILES);
+    s->max_active = may_be_active(e);
     s->max_per_host = e->settings.max_per_host;
     s->keep_done_ms = e->settings.keep_done_ms;
     s->keep_done_n = e->settings.keep_done_n;

@@ -8,6 +8,7 @@
 #ifndef DLM_ENGINE_H
 #define DLM_ENGINE_H
 
+#include "dlmgr/bounds.h"
 #include "dlmgr/home.h"
 #include "dlmgr/methods.h"
 
@@ -17,6 +18,7 @@ struct dlm_engine_settings {
     int max_active, max_per_host;
     int64_t limit_rate, keep_done_ms, keep_done_n; /* -1: keep all */
     int listen_fd;                                 /* see control.h; 0 none */
+    struct dlm_bounds bounds;
 };
 
 /*

@@ -192,7 +192,7 @@ json_t *dlm_evidence(const struct dlm_scene *s)
     evidence = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "url", url_json(s->at->wire), "address",
                          address_json(s), "proxy", url_json(s->proxy), "headers",
                          headers_json(s, &hide), "body_excerpt",
-                         s->body ? foreign_json(&hide, s->body, s->n_body, DLM_EXCERPT_MAX)
+                         s->body ? foreign_json(&hide, s->body, s->n_body, s->most_body)
                                  : json_null(),
                          "tls", dlm_tls_json(s->tls, s->check, s->detail));
     dlm_hide_clear(&hide);

@@ -6,7 +6,7 @@
  *     address       the peer's address and port: the server's, or the proxy's
  *     proxy         the proxy's URL, without user and password
  *     headers       of the answer, those in the table of evidence.c: {Name: value}
- *     body_excerpt  the beginning of the body, DLM_EXCERPT_MAX bytes
+ *     body_excerpt  the beginning of the body, as much as error-excerpt allows
  *     tls           which check failed, and whose certificate: tls.h
  *
  * Gathered once, when a request has failed, from what libcurl knows anyway, so a request that succeeds pays nothing. What a server
@@ -21,7 +21,6 @@
 #include "dlmgr/tls.h"
 #include "dlmgr/url.h"
 
-#define DLM_EXCERPT_MAX ((size_t)KIB(4))
 #define DLM_SHOWN_MAX 256 /* bytes of a header's value */
 
 struct dlm_scene {
@@ -36,6 +35,7 @@ struct dlm_scene {
     const char *detail; /* libcurl's words; may be "" */
     const void *body;   /* NULL: none, or it is a part of the file */
     size_t n_body;
+    size_t most_body; /* to be shown of it */
 };
 
 /* An object of the members above; NULL: no memory. */

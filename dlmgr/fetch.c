@@ -302,6 +302,11 @@ int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e)
     return 0;
 }
 
+void dlm_fetch_at_most(struct dlm_fetch *f, int64_t connections)
+{
+    curl_multi_setopt(f->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)MIN(connections, INT32_MAX));
+}
+
 void dlm_fetch_stop(struct dlm_fetch *f)
 {
     if (!f)
@@ -336,9 +341,6 @@ static void set_common(const struct dlm_fetch *f, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 30000L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1024L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, 60L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
                      1L); /* or a dead name server holds up whoever ends a request: it is a thread's getaddrinfo() */
     curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_opened);

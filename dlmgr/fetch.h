@@ -25,6 +25,8 @@ struct dlm_fetching {
 };
 
 int dlm_fetch_start(uv_loop_t *loop, struct dlm_fetch **ret, dlmgr_error *e);
+/* So many connections at once, those that rest included: they make room for new ones. */
+void dlm_fetch_at_most(struct dlm_fetch *f, int64_t connections);
 /* Closes; requests must have been removed. Free after the loop has let go of the handles. */
 void dlm_fetch_stop(struct dlm_fetch *f);
 void dlm_fetch_free(struct dlm_fetch *f);

@@ -22,7 +22,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-enum { NAME_MAX_BYTES = 255, MIRRORS_MAX = 1000, HEADERS_MAX = 1000, USER_DATA_MAX = 64 << 10 };
+enum { NAME_MAX_BYTES = 255 };
 
 struct field {
     const char *name;
@@ -107,8 +107,8 @@ static int take_mirrors(struct dlm_parse *p, const struct field *f, const json_t
 {
     if (!json_is_array(value))
         return dlm_fail(p->e, DLMGR_EINVAL, "%s: must be an array of URLs", f->name);
-    if (json_array_size(value) > MIRRORS_MAX)
-        return dlm_fail(p->e, DLMGR_ELIMIT, "%s: more than %d", f->name, MIRRORS_MAX);
+    if (json_array_size(value) > DLM_MIRRORS_MAX)
+        return dlm_fail(p->e, DLMGR_ELIMIT, "%s: more than %d", f->name, DLM_MIRRORS_MAX);
     p->mirrors = value;
     return 0;
 }
@@ -183,9 +183,9 @@ static int take_headers(struct dlm_parse *p, const struct field *f, const json_t
 
     if (!json_is_array(value))
         return dlm_fail(p->e, DLMGR_EINVAL, "%s: must be an array of strings", f->name);
-    if (json_array_size(value) > (f->max ? (size_t)f->max : HEADERS_MAX))
+    if (json_array_size(value) > (f->max ? (size_t)f->max : DLM_HEADERS_MAX))
         return dlm_fail(p->e, DLMGR_ELIMIT, "%s: more than %d", f->name,
-                        f->max ? (int)f->max : HEADERS_MAX);
+                        f->max ? (int)f->max : DLM_HEADERS_MAX);
     json_array_foreach (value, i, item) {
         int r = dlm_field_text(p, f->name, item, &text);
 
@@ -335,8 +335,8 @@ static int take_user_data(struct dlm_parse *p, const struct field *f, const json
         return dlm_fail(p->e, r, "%s: must be a string or {\"base64\": \"...\"}", f->name);
     p->r->row.user_data = data;
     p->r->row.user_data_len = len;
-    if (len > USER_DATA_MAX)
-        return dlm_fail(p->e, DLMGR_ELIMIT, "%s: more than %d bytes", f->name, USER_DATA_MAX);
+    if (len > DLM_USER_DATA_MAX)
+        return dlm_fail(p->e, DLMGR_ELIMIT, "%s: more than %d bytes", f->name, DLM_USER_DATA_MAX);
     return 0;
 }
 

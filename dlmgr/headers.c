@@ -25,6 +25,8 @@ static void begin_block(struct dlm_answer *a)
         .now = a->now,
         .lines = a->lines,
         .bytes = a->bytes,
+        .most_lines = a->most_lines,
+        .most_bytes = a->most_bytes,
         .content_length = -1,
         .range = {.total = -1},
         .last_modified_at = INT64_MIN,
@@ -37,11 +39,16 @@ static void begin_block(struct dlm_answer *a)
     *a = fresh;
 }
 
-void dlm_answer_reset(struct dlm_answer *a, int64_t now_ms)
+void dlm_answer_reset(struct dlm_answer *a, int64_t now_ms, const struct dlm_bounds *bounds)
 {
+    const struct dlm_bounds normal = dlm_bounds_normal();
+
+    bounds = bounds ? bounds : &normal;
     begin_block(a);
     a->now = now_ms;
     a->lines = a->bytes = 0;
+    a->most_lines = bounds->of[DLM_BOUND_HEADER_LINES];
+    a->most_bytes = bounds->of[DLM_BOUND_HEADER_BYTES];
 }
 
 /* "HTTP/1.1 200 OK", "HTTP/2 200"; anything else leaves the status 0. */
@@ -80,7 +87,8 @@ int dlm_answer_line(struct dlm_answer *a, const char *line, size_t len)
 {
     a->lines++;
     a->bytes += len;
-    if (a->lines > DLM_HEADER_LINES_MAX || a->bytes > (size_t)DLM_HEADER_BYTES_MAX)
+    a->flooded = (int64_t)a->lines > a->most_lines || (int64_t)a->bytes > a->most_bytes;
+    if (a->flooded)
         return DLMGR_ELIMIT;
     while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
         len--;

@@ -13,14 +13,10 @@
 #ifndef DLM_HEADERS_H
 #define DLM_HEADERS_H
 
-#include "dlmgr/base.h"
+#include "dlmgr/bounds.h"
 #include "dlmgr/names.h"
 
-#define DLM_VALIDATOR_SIZE 256 /* bytes with the NUL; longer ones count as unusable */
-#define DLM_LOCATION_MAX 8192
 #define DLM_DIGEST_SIZE 160
-#define DLM_HEADER_BYTES_MAX KIB(256) /* of one request, 1xx answers included */
-#define DLM_HEADER_LINES_MAX 1000
 
 struct dlm_content_range {
     bool present,
@@ -33,6 +29,8 @@ struct dlm_content_range {
 struct dlm_answer {
     int64_t now; /* wall ms at the request; for two-digit years and Retry-After without Date */
     size_t lines, bytes; /* since the reset */
+    int64_t most_lines, most_bytes;
+    bool flooded; /* there were more */
 
     int status;       /* 0 before the first status line */
     int http_version; /* 10, 11, 20, 30 */
@@ -64,13 +62,13 @@ struct dlm_answer {
     char digest[DLM_DIGEST_SIZE]; /* of the whole file, "sha-256=HEX" or "sha-512=HEX"; "" none (RFC 9530) */
 };
 
-/* Empty it for a new request; frees what it held, so it must be zeroed or reset before the first time. */
-void dlm_answer_reset(struct dlm_answer *a, int64_t now_ms);
+/* Empty it for a new request; frees what it held, so it must be zeroed or reset before the first time. bounds NULL: the normal ones. */
+void dlm_answer_reset(struct dlm_answer *a, int64_t now_ms, const struct dlm_bounds *bounds);
 
 /* Free what it holds; also as CLEANUP(). */
 void dlm_answer_clear(struct dlm_answer *a);
 
-/* One line, with or without its CRLF. 0, DLMGR_ENOMEM, or DLMGR_ELIMIT for a flood of header. */
+/* One line, with or without its CRLF. 0, DLMGR_ENOMEM, or DLMGR_ELIMIT for a flood of header: more than header-lines or header-bytes. */
 int dlm_answer_line(struct dlm_answer *a, const char *line, size_t len);
 
 /* The wait that the server asks for in ms (a date counts from its own Date, else from now), not clamped; -1 none. */

@@ -60,3 +60,19 @@ void dlm_bucket_take(struct dlm_bucket *b, int64_t bytes)
     if (b->rate > 0)
         b->tokens -= bytes;
 }
+
+bool dlm_pace_is_slow(struct dlm_pace *p, int64_t received, bool held, int64_t speed,
+                      int64_t time_s, int64_t now)
+{
+    int64_t passed = p->at && !held ? now - p->at : 0;
+    bool slow;
+
+    p->at = now;
+    p->open += MAX(passed, 0);
+    if (p->open < time_s * 1000)
+        return false;
+    slow = received - p->before < speed * time_s;
+    p->open = 0;
+    p->before = received;
+    return slow;
+}

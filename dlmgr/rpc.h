@@ -8,9 +8,8 @@
 #ifndef DLM_RPC_H
 #define DLM_RPC_H
 
+#include "dlmgr/bounds.h"
 #include "dlmgr/json.h"
-
-enum { DLM_RPC_LINE_MAX = 4 << 20, DLM_RPC_DEPTH_MAX = 32 };
 
 /* The numbers of JSON-RPC for what never reached a method; the rest of an error's codes are enum dlmgr_code. */
 enum dlm_rpc_code {

@@ -67,12 +67,21 @@ static void hosts_sweep(struct dlm_sched *s)
     }
 }
 
+/* Each task at work counts with a connection at least: it will want one. */
+static int64_t files_open(const struct dlm_sched *s)
+{
+    int64_t tasks = s->tasks.n - (int64_t)s->n_ready;
+
+    return tasks * DLM_TASK_FILES + MAX(tasks, s->connections) * DLM_CONNECTION_FILES;
+}
+
 static bool may_connect(void *context, const char *origin)
 {
     struct dlm_sched *s = context;
     const struct dlm_host *h = host_find(s, origin);
 
-    return !h || h->connections < s->max_per_host;
+    return (!h || h->connections < s->max_per_host) &&
+           files_open(s) + DLM_CONNECTION_FILES <= s->room;
 }
 
 static void connected(void *context, const char *origin, int by)
@@ -80,6 +89,7 @@ static void connected(void *context, const char *origin, int by)
     struct dlm_sched *s = context;
     struct dlm_host *h = host_get(s, origin);
 
+    s->connections += by;
     if (h)
         h->connections = MAX(h->connections + by, 0);
     if (by < 0)
@@ -232,12 +242,17 @@ static void take(struct dlm_sched *s, int n)
 
 /* ---- The pump -------------------------------------------------------------------------------------------- */
 
+static bool may_start(struct dlm_sched *s, const struct dlm_task *t)
+{
+    return files_open(s) + DLM_TASK_FILES <= s->room && may_connect(s, dlm_task_origin(t));
+}
+
 static void start_ready(struct dlm_sched *s, int *io_room)
 {
     for (size_t i = 0; i<s->n_ready && * io_room> 0;) {
         struct dlm_task *t = s->ready[i];
 
-        if (t->leave.wanted || !may_connect(s, dlm_task_origin(t))) {
+        if (t->leave.wanted || !may_start(s, t)) {
             i++;
             continue;
         }

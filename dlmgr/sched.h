@@ -30,6 +30,8 @@ struct dlm_sched {
     int prefetch;      /* how many to take in advance */
     int first_failure; /* exit code of the first that failed */
     int64_t started, failed;
+    int64_t room;        /* descriptors for downloads */
+    int64_t connections; /* that there are */
 
     struct dlm_op take_op;
     bool taking;
@@ -54,6 +56,16 @@ struct dlm_sched {
     uv_timer_t timer; /* until next_wake */
     uv_prepare_t prepare;
 };
+
+/*
+ * What a task at work may have open at once, and each of its connections: the part and its directory; two sockets while both address families are
+ * tried, and two descriptors of the thread that looks for the address.
+ */
+#define DLM_TASK_FILES 2
+#define DLM_CONNECTION_FILES 4
+
+/* How many descriptors downloads may have, of this process's soft limit; limit: the owner's own, 0 none. Room for one task at least. */
+int64_t dlm_sched_room(int64_t limit);
 
 /* s->tasks (but ops and context), limits and after_take are filled in; the rest is zero. */
 int dlm_sched_start(struct dlm_sched *s, uv_loop_t *loop);

@@ -390,6 +390,9 @@ void dlm_task_tick(struct dlm_task *t, int64_t now)
     t->speed_from = t->received;
     t->speed_at = now;
     dlm_task_checkpoint(t);
+    for (int i = 0; i < t->n_transfers; i++)
+        if (dlm_transfer_tick(t->transfers[i], now))
+            return; /* the list is another one now; the rest has its turn next time */
     if (t->phase != DLM_PHASE_FETCH || t->leave.wanted || t->beginner || t->busy ||
         now < t->retry_at)
         return;

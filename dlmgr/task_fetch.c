@@ -14,7 +14,6 @@
 #include <sys/random.h>
 
 #define PROGRESS_MIN KIB(64) /* less than that between two troubles is none */
-#define RESTARTS_MAX 5
 
 static void connect_more(struct dlm_task *t);
 
@@ -246,7 +245,7 @@ static void ask_whole(struct dlm_task *t, struct dlm_transfer *tr)
     dlm_task_drop(t, NULL);
     t->ask_whole = true;
     t->attempts++;
-    if (t->attempts >= t->opts.max_tries || ++t->restarts > RESTARTS_MAX)
+    if (t->attempts >= t->opts.max_tries || ++t->restarts > DLM_RESTARTS_MAX)
         return give_up(t, tr);
     dlm_task_fetch(t);
 }
@@ -303,8 +302,9 @@ static int start_transfer(struct dlm_task *t, int64_t start, int64_t end, bool r
     tr->opts = &t->opts;
     tr->source = t->source;
     tr->bucket = &t->bucket;
-    tr->rules = (struct dlm_rules){.max_size = t->opts.max_size,
-                                   .require_length = t->opts.require_length};
+    tr->rules = dlm_rules_of(&t->set->transfers.bounds);
+    tr->rules.max_size = t->opts.max_size;
+    tr->rules.require_length = t->opts.require_length;
     tr->segment = (struct dlm_segment){.start = start, .pos = start, .end = end};
     tr->asked.ranged = ranged;
     tr->validator = dlm_strdup(t->row.validator);

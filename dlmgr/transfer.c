@@ -81,11 +81,11 @@ static void let_go(struct dlm_transfer *t)
 static void on_turned(void *context);
 
 int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch,
-                       struct dlm_slots *slots, int64_t limit_rate)
+                       struct dlm_slots *slots, int64_t limit_rate, const struct dlm_bounds *bounds)
 {
     static const bool never;
 
-    *env = (struct dlm_transfers){.fetch = fetch, .slots = slots, .hold = &never};
+    *env = (struct dlm_transfers){.fetch = fetch, .slots = slots, .bounds = *bounds, .hold = &never};
     dlm_bucket_set(&env->all, limit_rate, dlm_clock_mono());
     dlm_fetch_turned(fetch, on_turned, env);
     return uv_timer_init(loop, &env->refill) == 0 ? 0 : DLMGR_ENOMEM;
@@ -226,7 +226,7 @@ static size_t take(struct dlm_transfer *t, const char *data, size_t len)
 
     if (t->disk_errno || t->unwanted)
         return 0; /* what follows a gap must not be written */
-    if (t->rules.max_size > 0 && t->segment.pos + (int64_t)(t->n_held + n) > t->rules.max_size)
+    if (t->segment.pos + (int64_t)(t->n_held + n) > dlm_rules_most(&t->rules, NULL))
         return end_body(&t->oversize);
     if (!t->going && t->n_held + n > DLM_HELD_MAX) {
         t->waits = true;
@@ -330,6 +330,11 @@ static int set_range(struct dlm_transfer *t)
     return curl_easy_setopt(t->fetching.easy, CURLOPT_RANGE, range) == CURLE_OK ? 0 : DLMGR_ENOMEM;
 }
 
+static int64_t bound(const struct dlm_transfer *t, enum dlm_bound which)
+{
+    return t->env->bounds.of[which];
+}
+
 /* One request to t->at. */
 static int ask(struct dlm_transfer *t, dlmgr_error *e)
 {
@@ -342,7 +347,7 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     t->n_held = 0;
     free(TAKE_PTR(t->held));
     t->trouble[0] = '\0';
-    if (t->n_asked <= DLM_REDIRECTS_MAX)
+    if (t->n_asked <= DLM_REDIRECTS_MOST)
         t->asked_urls[t->n_asked++] = dlm_url_hash(&t->at);
     t->fetching.easy = easy = dlm_fetch_easy(t->env->fetch);
     if (!easy || set_range(t) < 0)
@@ -352,15 +357,17 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     r = dlm_target_set(easy, t->opts, t->source, &t->given, &t->at, if_range, &t->target, e);
     if (r < 0)
         return r;
-    if (t->env->all.rate || (t->bucket && t->bucket->rate))
-        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L); /* slow because we want it so */
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)bound(t, DLM_BOUND_CONNECT_TIME));
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->trouble);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
     dlm_tls_watch(easy, &t->tls);
-    dlm_answer_reset(&t->answer, dlm_clock_wall());
+    dlm_answer_reset(&t->answer, dlm_clock_wall(), &t->env->bounds);
+    t->asked_at = dlm_clock_mono();
+    t->late = DLM_LATE_NOT;
+    t->pace = (struct dlm_pace){0};
     r = dlm_fetch_add(t->env->fetch, &t->fetching);
     return r < 0 ? dlm_fail(e, r, "libcurl does not take the request") : 0;
 }
@@ -415,7 +422,20 @@ static struct dlm_scene scene_of(struct dlm_transfer *t, bool body)
                               .check = t->check,
                               .detail = t->trouble,
                               .body = body && t->n_held ? t->held : NULL,
-                              .n_body = t->n_held};
+                              .n_body = t->n_held,
+                              .most_body = (size_t)bound(t, DLM_BOUND_EXCERPT)};
+}
+
+static void say_late(struct dlm_transfer *t)
+{
+    if (t->late == DLM_LATE_ANSWER)
+        snprintf(t->verdict.text, sizeof(t->verdict.text), "no answer within answer-time (%lld s)",
+                 (long long)bound(t, DLM_BOUND_ANSWER_TIME));
+    else
+        snprintf(t->verdict.text, sizeof(t->verdict.text),
+                 "slower than low-speed (%lld bytes/s) over low-speed-time (%lld s)",
+                 (long long)bound(t, DLM_BOUND_LOW_SPEED),
+                 (long long)bound(t, DLM_BOUND_LOW_SPEED_TIME));
 }
 
 /* What libcurl says about an end that was not ours. */
@@ -439,6 +459,8 @@ static void judge_trouble(struct dlm_transfer *t)
     t->check = dlm_tls_check(t->tls, (int)t->code, t->trouble);
     trouble.tls = dlm_tls_says(t->tls, t->check, says) ? says : NULL;
     dlm_verdict_curl(&trouble, &t->verdict);
+    if (t->late)
+        say_late(t);
     t->status = trouble.proxy_status;
 }
 
@@ -465,6 +487,27 @@ static bool all_came(const struct dlm_transfer *t)
     return end < 0 ? t->code == CURLE_OK && !was_cut_off(t) : t->segment.pos >= end;
 }
 
+static void say_oversize(struct dlm_transfer *t)
+{
+    const char *name;
+    int64_t most = dlm_rules_most(&t->rules, &name);
+    char text[100];
+
+    snprintf(text, sizeof(text), "the file is larger than %s allows (%lld)", name, (long long)most);
+    verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE, text);
+}
+
+static void say_flooded(struct dlm_transfer *t)
+{
+    bool lines = (int64_t)t->answer.lines > t->answer.most_lines;
+    enum dlm_bound which = lines ? DLM_BOUND_HEADER_LINES : DLM_BOUND_HEADER_BYTES;
+    char text[100];
+
+    snprintf(text, sizeof(text), "the answer's header is longer than %s allows (%lld)",
+             dlm_bound_name(which), (long long)bound(t, which));
+    verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE, text);
+}
+
 /* A body of ours has come to its end, and what was held is written. */
 static void conclude(struct dlm_transfer *t)
 {
@@ -473,8 +516,7 @@ static void conclude(struct dlm_transfer *t)
         verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_IO, DLMGR_STAGE_WRITE,
                     strerror(t->disk_errno));
     else if (t->oversize)
-        verdict_set(t, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE,
-                    "the file is larger than --max-size allows");
+        say_oversize(t);
     else if (all_came(t))
         t->verdict.action = DLM_TAKE;
     else if (t->code == CURLE_OK)
@@ -499,9 +541,8 @@ static void refuse(struct dlm_transfer *t)
     else if (!t->judged && t->answer.no_memory)
         verdict_set(t, DLM_WAIT, DLMGR_CLASS_LOCAL, DLM_EXIT_UNKNOWN, DLMGR_STAGE_RECEIVE,
                     "out of memory");
-    else if (!t->judged && t->code == CURLE_WRITE_ERROR)
-        verdict_set(t, DLM_FAIL, DLMGR_CLASS_PERMANENT, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE,
-                    "the answer's header is too long");
+    else if (!t->judged && t->answer.flooded)
+        say_flooded(t);
     else if (!t->judged && t->code == CURLE_OK)
         verdict_set(t, DLM_WAIT, DLMGR_CLASS_TRANSIENT, DLM_EXIT_NETWORK, DLMGR_STAGE_RECEIVE,
                     "the connection ended within the answer's header");
@@ -546,11 +587,13 @@ static bool was_asked(const struct dlm_transfer *t, const struct dlm_url *url)
 static void follow(struct dlm_transfer *t)
 {
     struct dlm_url CLEANUP(dlm_url_clear) next = {0};
+    int64_t most = bound(t, DLM_BOUND_REDIRECTS);
     dlmgr_error e = {0};
 
-    if (t->hops++ >= DLM_REDIRECTS_MAX)
-        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS, DLMGR_STAGE_RECEIVE,
-                    "more than 10 redirects");
+    if (t->hops++ >= most) {
+        dlm_fail(&e, DLMGR_ELIMIT, "more redirects than redirects allows (%lld)", (long long)most);
+        return fail(t, DLMGR_CLASS_PERMANENT, DLM_EXIT_REDIRECTS, DLMGR_STAGE_RECEIVE, e.text);
+    }
     if (dlm_url_redirect(&t->at, t->answer.location, &next, &e) < 0)
         return fail(t, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, DLMGR_STAGE_RECEIVE, e.text);
     if (was_asked(t, &next))
@@ -607,6 +650,39 @@ static void on_done(struct dlm_fetching *f, CURLcode code)
     } else if (t->going) {
         conclude(t);
     }
+}
+
+/* ---- Too slow ------------------------------------------------------------------------------------------ */
+
+static bool answer_is_late(const struct dlm_transfer *t, int64_t now)
+{
+    int64_t sent_us = reached_at(t->fetching.easy, CURLINFO_PRETRANSFER_TIME_T);
+
+    return sent_us > 0 &&
+           now - t->asked_at - sent_us / 1000 > bound(t, DLM_BOUND_ANSWER_TIME) * 1000;
+}
+
+static enum dlm_late lateness(struct dlm_transfer *t, int64_t now)
+{
+    bool answered = t->judged || (t->answer.complete && t->answer.status >= 200),
+         held = t->in_paused || t->waits || *t->env->hold;
+    int64_t came = t->judged && !ours(t) ? (int64_t)t->n_held : t->received;
+
+    if (!answered)
+        return answer_is_late(t, now) ? DLM_LATE_ANSWER : DLM_LATE_NOT;
+    return dlm_pace_is_slow(&t->pace, came, held, bound(t, DLM_BOUND_LOW_SPEED),
+                            bound(t, DLM_BOUND_LOW_SPEED_TIME), now)
+               ? DLM_LATE_BODY
+               : DLM_LATE_NOT;
+}
+
+bool dlm_transfer_tick(struct dlm_transfer *t, int64_t now)
+{
+    if (!t->fetching.active || !(t->late = lateness(t, now)))
+        return false;
+    dlm_fetch_remove(t->env->fetch, &t->fetching);
+    on_done(&t->fetching, CURLE_OPERATION_TIMEDOUT);
+    return true;
 }
 
 /* ---- The owner's side -------------------------------------------------------------------------------- */

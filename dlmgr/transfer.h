@@ -22,13 +22,11 @@
 #include "dlmgr/target.h"
 #include "dlmgr/verdict.h"
 
-#define DLM_HELD_MAX ((size_t)KIB(64))
-#define DLM_REDIRECTS_MAX 10
-
 /* What all transfers of an engine share. */
 struct dlm_transfers {
     struct dlm_fetch *fetch;
     struct dlm_slots *slots;
+    struct dlm_bounds bounds;
     struct dlm_bucket all;       /* --limit-rate of the owner */
     const bool *hold;            /* true: the journal cannot commit, so no more bytes come in */
     uv_timer_t refill;           /* lets those go on that a bucket held back */
@@ -37,7 +35,7 @@ struct dlm_transfers {
 };
 
 int dlm_transfers_init(struct dlm_transfers *env, uv_loop_t *loop, struct dlm_fetch *fetch,
-                       struct dlm_slots *slots, int64_t limit_rate);
+                       struct dlm_slots *slots, int64_t limit_rate, const struct dlm_bounds *bounds);
 void dlm_transfers_stop(struct dlm_transfers *env);
 
 struct dlm_transfer;
@@ -76,11 +74,18 @@ struct dlm_transfer {
     struct dlm_url given, at;
     struct dlm_target target;
     int hops, n_asked;
-    uint64_t asked_urls[DLM_REDIRECTS_MAX + 1]; /* since the given one */
-    bool reasked;                               /* the given URL was asked once more already */
+    uint64_t asked_urls[DLM_REDIRECTS_MOST + 1]; /* since the given one */
+    bool reasked;                                /* the given URL was asked once more already */
     struct dlm_answer answer;
     char trouble[CURL_ERROR_SIZE];
+    int64_t asked_at; /* mono ms */
     bool judged, going, over, cut, oversize;
+    enum dlm_late {
+        DLM_LATE_NOT,
+        DLM_LATE_ANSWER,
+        DLM_LATE_BODY
+    } late; /* given up for its slowness */
+    struct dlm_pace pace;
     int64_t stop; /* pos to stop at; -1: where the body ends */
     char *held;   /* before go(): what came so far; then what came in this turn */
     size_t n_held;
@@ -110,6 +115,8 @@ int dlm_transfer_start(struct dlm_transfer *t, struct dlm_url *at, dlmgr_error *
 /* The generation is durable and the part is there: write what is held, go on. generation: for the slot. */
 void dlm_transfer_go(struct dlm_transfer *t, struct dlm_sink *sink, int64_t task,
                      int64_t generation);
+/* Once a second or so: true when it was too slow, so that it has been ended just now, `ended` and all. Not from a libcurl callback. */
+bool dlm_transfer_tick(struct dlm_transfer *t, int64_t now);
 /* End it without a word; bytes that are written stay. Not from a libcurl callback. */
 void dlm_transfer_stop(struct dlm_transfer *t);
 struct dlm_transfer *dlm_transfer_free(struct dlm_transfer *t);

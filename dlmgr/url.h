@@ -13,9 +13,7 @@
 #ifndef DLM_URL_H
 #define DLM_URL_H
 
-#include "dlmgr/base.h"
-
-#define DLM_URL_MAX 65535 /* bytes of a URL that we accept */
+#include "dlmgr/bounds.h"
 
 struct dlm_url {
     char *wire;   /* to CURLOPT_URL, with CURLOPT_PATH_AS_IS */

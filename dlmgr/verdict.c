@@ -175,18 +175,36 @@ static bool refuse_framing(const struct question *q, struct dlm_verdict *v)
     return says != NULL;
 }
 
+struct dlm_rules dlm_rules_of(const struct dlm_bounds *bounds)
+{
+    const struct dlm_bounds normal = dlm_bounds_normal();
+
+    bounds = bounds ? bounds : &normal;
+    return (struct dlm_rules){.file_bytes = bounds->of[DLM_BOUND_FILE_BYTES],
+                              .retry_after_ms = bounds->of[DLM_BOUND_RETRY_AFTER] * 1000};
+}
+
+int64_t dlm_rules_most(const struct dlm_rules *rules, const char **ret_name)
+{
+    bool own = rules->max_size > 0 && rules->max_size <= rules->file_bytes;
+
+    if (ret_name)
+        *ret_name = own ? "--max-size" : dlm_bound_name(DLM_BOUND_FILE_BYTES);
+    return own ? rules->max_size : rules->file_bytes;
+}
+
 /* A size that a rule forbids; true: refused. */
 static bool refuse_size(const struct question *q, struct dlm_verdict *v, int64_t total)
 {
+    const char *name;
+    int64_t most = dlm_rules_most(q->rules, &name);
     char says[128];
 
-    if (total > DLM_SIZE_MAX) {
-        refuse(q, v, "the server promises more bytes than a file can have");
-    } else if (q->rules && q->rules->max_size > 0 && total > q->rules->max_size) {
-        snprintf(says, sizeof(says), "the file has %lld bytes, more than --max-size allows",
-                 (long long)total);
+    if (total > most) {
+        snprintf(says, sizeof(says), "the file has %lld bytes, more than %s allows (%lld)",
+                 (long long)total, name, (long long)most);
         end(q, v, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP, says);
-    } else if (q->rules && q->rules->require_length && total < 0) {
+    } else if (q->rules->require_length && total < 0) {
         end(q, v, DLM_FAIL, DLMGR_CLASS_POLICY, DLM_EXIT_HTTP,
             "the server does not say how long the file is, and --require-length is set");
     } else {
@@ -334,7 +352,8 @@ void dlm_verdict_answer(const struct dlm_asked *asked, const struct dlm_have *ha
                         const struct dlm_rules *rules, const struct dlm_answer *answer,
                         struct dlm_verdict *ret)
 {
-    struct question q = {asked, have, rules, answer, ""};
+    const struct dlm_rules normal = dlm_rules_of(NULL);
+    struct question q = {asked, have, rules ? rules : &normal, answer, ""};
     const struct row *row = find_row(answer->status);
     struct dlm_verdict v = {.action = DLM_TAKE, .length = -1, .total = -1, .wait_ms = -1};
 
@@ -362,7 +381,7 @@ void dlm_verdict_answer(const struct dlm_asked *asked, const struct dlm_have *ha
             refuse(&q, &v, row->says);
         break;
     case WAIT:
-        v.wait_ms = dlm_retry_after_clamp(dlm_answer_retry_after(answer));
+        v.wait_ms = dlm_retry_after_clamp(dlm_answer_retry_after(answer), q.rules->retry_after_ms);
         end(&q, &v, DLM_WAIT, row->class_, row->code, row->says);
         break;
     default:

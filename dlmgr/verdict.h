@@ -19,7 +19,6 @@
 #ifndef DLM_VERDICT_H
 #define DLM_VERDICT_H
 
-#include "dlmgr/base.h"
 #include "dlmgr/headers.h"
 
 enum dlm_action {
@@ -31,8 +30,6 @@ enum dlm_action {
     DLM_WAIT,
     DLM_FAIL
 };
-
-#define DLM_SIZE_MAX (INT64_C(1) << 50) /* a server that promises more is not believed */
 
 /* The exit codes of dlmgr(1) that a result can have. */
 enum dlm_exit {
@@ -71,9 +68,15 @@ struct dlm_have {
 };
 
 struct dlm_rules {
-    int64_t max_size; /* 0: no limit */
+    int64_t max_size; /* of the task; 0: no limit */
     bool require_length;
+    int64_t file_bytes, retry_after_ms; /* at most: the owner's limits */
 };
+
+/* No rules of a task. bounds NULL: the normal ones. */
+struct dlm_rules dlm_rules_of(const struct dlm_bounds *bounds);
+/* The smaller of max_size and file_bytes, and its name (ret_name may be NULL). */
+int64_t dlm_rules_most(const struct dlm_rules *rules, const char **ret_name);
 
 struct dlm_verdict {
     enum dlm_action action;
@@ -98,7 +101,7 @@ struct dlm_verdict {
     char text[256]; /* for people: what it means and the remedy; "" for TAKE, COMPLETE and REDIRECT */
 };
 
-/* The table. rules may be NULL. */
+/* The table. rules NULL: the normal ones. */
 void dlm_verdict_answer(const struct dlm_asked *asked, const struct dlm_have *have,
                         const struct dlm_rules *rules, const struct dlm_answer *answer,
                         struct dlm_verdict *ret);

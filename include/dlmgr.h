@@ -158,6 +158,7 @@ typedef struct dlmgr_options {
     int64_t keep_done_n;  /* or keep only the newest so many; default: all */
     int trust_group;      /* 1: accept a group-writable home */
     int listen_fd; /* 0 none; for DLMGR_OWN, a listening socket of the home's control.sock that a service manager made */
+    const char *const *limits; /* "name=value", ends in NULL; or NULL: see dlmgr_limit_at() */
 } dlmgr_options;
 
 /* Initialise an option struct: all zero but its size. */
@@ -184,6 +185,29 @@ typedef struct dlmgr_options {
  */
 DLMGR_API int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle,
                          dlmgr_error *error);
+
+enum dlmgr_limit_kind {
+    DLMGR_LIMIT_OWNER, /* can be set in dlmgr_options.limits */
+    DLMGR_LIMIT_TASK,  /* an option of each task has this name */
+    DLMGR_LIMIT_FIXED,
+};
+
+/* What bounds what a server or a caller can make us do; dlmgr.conf(5) has them all in one table. */
+typedef struct dlmgr_limit {
+    const char *name;
+    const char *unit;            /* "bytes", "bytes/s", "s", or "" for a count */
+    int64_t normal, least, most; /* normal: without a setting */
+    int kind;                    /* enum dlmgr_limit_kind */
+    const char *text;            /* "of an answer's header" */
+} dlmgr_limit;
+
+/* The limits, one by one; NULL past the end. Static storage. Any thread. */
+DLMGR_API const dlmgr_limit *dlmgr_limit_at(size_t i);
+/*
+ * May "name=value" stand in dlmgr_options.limits? Values are whole numbers, bytes also with k, M, G or T. DLMGR_ENOTFOUND: there is no such
+ * limit; DLMGR_EINVAL: the value does not fit. Any thread.
+ */
+DLMGR_API int dlmgr_limit_check(const char *text, dlmgr_error *error);
 
 /* What the handle is at this moment. */
 enum dlmgr_place { DLMGR_PLACE_ENGINE, DLMGR_PLACE_CLIENT, DLMGR_PLACE_JOURNAL };

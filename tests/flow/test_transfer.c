@@ -120,7 +120,7 @@ static const struct row {
     {"two that lead to each other", "location=/row%3F_=1 ; location=/row%3F_=2 ; location=/row%3F_=1",
      NULL, DLMGR_FAILED, 23, DLMGR_CLASS_PERMANENT, 3, "a redirect loop", false},
     {"eleven redirects", HOPS "location=/row%3F_=11", NULL, DLMGR_FAILED, 23, DLMGR_CLASS_PERMANENT,
-     11, "more than 10 redirects", false},
+     11, "more redirects than redirects allows (10)", false},
     {"a redirect to a file of this machine", "location=file:///etc/passwd", NULL, DLMGR_FAILED, 22,
      DLMGR_CLASS_POLICY, 1, "", false},
     {"a redirect to another protocol", "location=ftp://127.0.0.1/x", NULL, DLMGR_FAILED, 22,

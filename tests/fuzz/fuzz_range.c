@@ -88,13 +88,13 @@ FUZZ(range)
     struct bytes input = {data, MIN(size, 2000)}, line;
     bool agree = true;
 
-    dlm_answer_reset(&all, 0);
+    dlm_answer_reset(&all, 0, NULL);
     for (int n = 0; n < 8 && next_line(&input, &line); n++) {
         CLEANUP(dlm_answer_clear) struct dlm_answer alone = {0};
         struct bytes text = strip(line);
         struct dlm_content_range said = read_slowly((const char *)text.at, text.left);
 
-        dlm_answer_reset(&alone, 0);
+        dlm_answer_reset(&alone, 0, NULL);
         feed(&alone, (const char *)line.at, line.left);
         MUST(same(&alone.range, &said));
         MUST(!said.valid || said.unsatisfied || (0 <= said.start && said.start < said.end));

@@ -211,7 +211,7 @@ static void answer(struct world *w, struct conn *c, struct dlm_answer *a)
     framing_lines(w, &b);
     dlm_buf_puts(&b, "\n");
     MUST(!b.failed);
-    dlm_answer_reset(a, INT64_C(1767225600000));
+    dlm_answer_reset(a, INT64_C(1767225600000), NULL);
     for (char *line = b.data, *end; (end = strchr(line, '\n')); line = end + 1)
         MUST(dlm_answer_line(a, line, (size_t)(end + 1 - line)) == 0);
     dlm_buf_free(&b);
@@ -491,8 +491,11 @@ FUZZ(verdict)
         memcpy(w.servers[1].size, w.servers[0].size, sizeof(w.servers[0].size));
     if (choose(&w.in, 4) == 3)
         w.wanted = choose(&w.in, VERSIONS);
-    if (choose(&w.in, 8) == 7)
-        w.rules = (struct dlm_rules){choose(&w.in, CELLS), choose(&w.in, 2)};
+    w.rules = dlm_rules_of(NULL);
+    if (choose(&w.in, 8) == 7) {
+        w.rules.max_size = choose(&w.in, CELLS);
+        w.rules.require_length = choose(&w.in, 2);
+    }
     for (int n = 0; w.in.left && n < 300 && !w.ended; n++)
         step(&w);
     if (!w.ended)

@@ -49,13 +49,13 @@ static void test_backoff_takes_a_random_part(void)
 /* At most an hour, never negative; none stays none. */
 static void test_backoff_clamps_retry_after(void)
 {
-    CHECK_INT(dlm_retry_after_clamp(-1), -1);
-    CHECK_INT(dlm_retry_after_clamp(-2000), 0);
-    CHECK_INT(dlm_retry_after_clamp(0), 0);
-    CHECK_INT(dlm_retry_after_clamp(5000), 5000);
-    CHECK_INT(dlm_retry_after_clamp(3600000), 3600000);
-    CHECK_INT(dlm_retry_after_clamp(3600001), 3600000);
-    CHECK_INT(dlm_retry_after_clamp(INT64_MAX), 3600000);
+    CHECK_INT(dlm_retry_after_clamp(-1, 3600000), -1);
+    CHECK_INT(dlm_retry_after_clamp(-2000, 3600000), 0);
+    CHECK_INT(dlm_retry_after_clamp(0, 3600000), 0);
+    CHECK_INT(dlm_retry_after_clamp(5000, 3600000), 5000);
+    CHECK_INT(dlm_retry_after_clamp(3600000, 3600000), 3600000);
+    CHECK_INT(dlm_retry_after_clamp(3600001, 3600000), 3600000);
+    CHECK_INT(dlm_retry_after_clamp(INT64_MAX, 3600000), 3600000);
 }
 
 static const struct test tests[] = {

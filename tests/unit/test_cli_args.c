@@ -13,15 +13,6 @@
 
 #include "tests/lib/test.h"
 
-/* The pure files need this one name of the library; the test stands without it. */
-const char *dlmgr_state_name(int state)
-{
-    static const char *const names[] = {"queued",  "running", "verifying", "committing", "done",
-                                        "waiting", "paused",  "failed",    "cancelled"};
-
-    return state >= 0 && state < 9 ? names[state] : NULL;
-}
-
 static char said[2048];
 
 int cli_fail(const struct cli *cli, int exit_code, const char *fmt, ...)
@@ -298,6 +289,14 @@ static void test_cli_settings_are_options_by_another_door(void)
     CHECK_INT(args->owner.keep_done_ms, INT64_C(2592000000));
     CU_ASSERT(setting("trust-group = yes"));
     CHECK_INT(args->owner.trust_group, 1);
+    CU_ASSERT(setting("redirects = 3"));
+    CU_ASSERT(setting("header-bytes = 2k"));
+    CHECK_INT(args->owner.set_limits.n, 2);
+    CHECK_STR(args->owner.set_limits.items[1], "header-bytes=2k");
+    CU_ASSERT(!setting("redirects = 51"));
+    CHECK_STR(said, "redirects 51: must be from 0 to 50");
+    CU_ASSERT(!setting("user-data = 5"));
+    CHECK_STR(said, "user-data is fixed");
     CU_ASSERT(setting("retry-wait = 5"));
     CHECK_INT(args->add.retry_wait_ms, 5000);
     CU_ASSERT(setting("cacert = /etc/ca.pem"));

@@ -45,7 +45,7 @@ static int feed(struct dlm_answer *a, const char *text)
 /* A 200 with these fields. */
 static void answer(struct dlm_answer *a, const char *fields)
 {
-    dlm_answer_reset(a, NOW);
+    dlm_answer_reset(a, NOW, NULL);
     CHECK_INT(feed(a, "HTTP/1.1 200 OK"), 0);
     CHECK_INT(feed(a, fields), 0);
 }
@@ -83,7 +83,7 @@ static void test_headers_status_line(void)
         CLEANUP(dlm_answer_clear) struct dlm_answer a = {0};
 
         test_about("%s", rows[i].line);
-        dlm_answer_reset(&a, NOW);
+        dlm_answer_reset(&a, NOW, NULL);
         CHECK_INT(feed(&a, rows[i].line), 0);
         CHECK_INT(a.status, rows[i].status);
         CHECK_INT(a.http_version, rows[i].version);
@@ -95,7 +95,7 @@ static void test_headers_blocks(void)
 {
     CLEANUP(dlm_answer_clear) struct dlm_answer a = {0};
 
-    dlm_answer_reset(&a, NOW);
+    dlm_answer_reset(&a, NOW, NULL);
     CHECK_INT(feed(&a,
                    "HTTP/1.1 103 Early Hints\nETag: \"old\"\nLocation: /x\nContent-Length: 5\n\r"),
               0);
@@ -115,7 +115,7 @@ static void test_headers_blocks(void)
     CHECK_INT(a.content_length, 7);
     CHECK_STR(a.etag, "");
     CHECK_INT(a.lines, 12);
-    dlm_answer_reset(&a, NOW);
+    dlm_answer_reset(&a, NOW, NULL);
     CHECK_INT(a.lines, 0);
     CHECK_INT(a.status, 0);
     CHECK_INT(a.content_length, -1);
@@ -531,7 +531,7 @@ static void test_headers_location_out_of_memory(void)
     dlm_fault_alloc = 0;
     CHECK_INT(feed(&a, "ETag: \"a\""), DLMGR_ENOMEM);
     CHECK_STR(a.location, NULL);
-    dlm_answer_reset(&a, NOW);
+    dlm_answer_reset(&a, NOW, NULL);
     CHECK_INT(feed(&a, "HTTP/1.1 302 Found\nLocation: /a"), 0);
     CHECK_STR(a.location, "/a");
 }
@@ -612,20 +612,36 @@ static void test_headers_repr_digest(void)
     }
 }
 
-/* A thousand lines, or 256 KiB, over all blocks of one request: then it is a flood. */
+/* A thousand lines, or 256 KiB, over all blocks of one request: then it is a flood. Or what the owner's limits say. */
 static void test_headers_flood(void)
 {
     CLEANUP(dlm_answer_clear) struct dlm_answer a = {0};
+    struct dlm_bounds bounds = dlm_bounds_normal();
     static char big[16384];
     int rc = 0, n = 0;
 
-    dlm_answer_reset(&a, NOW);
+    bounds.of[DLM_BOUND_HEADER_LINES] = 12;
+    bounds.of[DLM_BOUND_HEADER_BYTES] = 1024;
+    dlm_answer_reset(&a, NOW, &bounds);
+    for (n = 0; n < 12; n++)
+        CHECK_INT(feed_line(&a, "a", 1), 0);
+    CHECK_INT(feed_line(&a, "a", 1), DLMGR_ELIMIT);
+    CHECK_INT(a.flooded, true);
+    memset(big, 'x', sizeof(big));
+    dlm_answer_reset(&a, NOW, &bounds);
+    CHECK_INT(feed_line(&a, big, 1024), 0);
+    CHECK_INT(a.flooded, false);
+    CHECK_INT(feed_line(&a, "", 0), 0);
+    CHECK_INT(feed_line(&a, "a", 1), DLMGR_ELIMIT);
+    rc = n = 0;
+
+    dlm_answer_reset(&a, NOW, NULL);
     for (; rc == 0; n++)
         rc = feed(&a, n % 2 ? "\r" : "HTTP/1.1 100 Continue");
     CHECK_INT(rc, DLMGR_ELIMIT);
     CHECK_INT(n, 1001);
     memset(big, 'x', sizeof(big));
-    dlm_answer_reset(&a, NOW);
+    dlm_answer_reset(&a, NOW, NULL);
     for (rc = n = 0; rc == 0; n++)
         rc = feed_line(&a, big, sizeof(big));
     CHECK_INT(rc, DLMGR_ELIMIT);
