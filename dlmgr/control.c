@@ -2,6 +2,10 @@
 /*
  * control.c - the door: see control.h. Who may come in, and its opening and closing; what a connection does is control_conn.c.
  *
+ * There are at most CONNS_MAX connections, and no more than a quarter of the descriptors that the process may have, so that transfers find theirs. One more
+ * takes the place of the one that has been silent for longest, to whom nothing is owed, and who neither listens nor holds a session: a client of ours
+ * connects again when it asks again. When there is none such, the new one is told so.
+ *
  * Closing first refuses new connections, lets what is being sent go out for a second, and is over when libuv has let go of the last
  * connection, and no reply is owed to any.
  */
@@ -9,10 +13,13 @@
 #include "dlmgr/json.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #define BACKLOG 128
+#define CONNS_MAX 256
+#define CONNS_MIN 16
 #define FLUSH_MS 1000
 #define NO_MEMORY_MS 100
 #define LOOK_MS 2000 /* a client tries for six seconds */
@@ -59,6 +66,7 @@ void dlm_control_left(struct dlm_control *d)
         return;
     uv_close((uv_handle_t *)&d->flush, on_timer_closed);
     uv_close((uv_handle_t *)&d->look, on_timer_closed);
+    uv_close((uv_handle_t *)&d->turn, on_timer_closed);
 }
 
 /* ---- Coming in ----------------------------------------------------------------------------------------------- */
@@ -76,6 +84,59 @@ static bool is_allowed(struct dlm_conn *c)
     return peer.uid == 0 || peer.uid == c->door->home_uid;
 }
 
+static int most_connections(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur / 4 > CONNS_MAX)
+        return CONNS_MAX;
+    return MAX((int)files.rlim_cur / 4, CONNS_MIN);
+}
+
+static bool may_be_closed(const struct dlm_conn *c)
+{
+    return !c->closing && c->owed == 0 && !c->subscribed && !c->is_peer;
+}
+
+/* Who does not read what is sent to him is the last choice among the silent. */
+static bool is_idler(const struct dlm_conn *a, const struct dlm_conn *b)
+{
+    return !b || (a->writing != b->writing ? !a->writing : a->heard < b->heard);
+}
+
+/* Those that have hung up, and were not read from yet. */
+static bool close_gone(struct dlm_control *d, const struct dlm_conn *but)
+{
+    bool any = false;
+
+    for (struct dlm_conn *c = d->conns, *next; c; c = next) {
+        next = c->next;
+        if (c == but || c->closing || !dlm_conn_has_gone(c))
+            continue;
+        dlm_conn_close(c);
+        any = true;
+    }
+    return any;
+}
+
+/* Is there room for c, or can room be made? */
+static bool make_way(struct dlm_control *d, const struct dlm_conn *c)
+{
+    struct dlm_conn *idle = NULL;
+    int n = 0;
+
+    for (struct dlm_conn *other = d->conns; other; other = other->next) {
+        n += !other->closing;
+        if (other != c && may_be_closed(other) && is_idler(other, idle))
+            idle = other;
+    }
+    if (n <= d->most || close_gone(d, c))
+        return true;
+    if (idle)
+        dlm_conn_close(idle);
+    return idle != NULL;
+}
+
 static void on_accept_time(uv_timer_t *timer);
 
 static void accept_one(struct dlm_control *d)
@@ -90,14 +151,18 @@ static void accept_one(struct dlm_control *d)
         return;
     }
     c->door = d;
+    c->heard = dlm_clock_mono();
     uv_pipe_init(d->host->loop, &c->pipe, 0);
     c->next = d->conns;
     d->conns = c;
     if (uv_accept((uv_stream_t *)d->listener, (uv_stream_t *)&c->pipe) != 0 || !is_allowed(c) ||
         d->stopping)
         dlm_conn_close(c);
-    else
+    else if (make_way(d, c))
         dlm_conn_read(c);
+    else
+        dlm_conn_refuse(c, DLMGR_ELIMIT,
+                        "the owner has as many connections as it takes, and all are in use");
 }
 
 static void on_accept_time(uv_timer_t *timer)
@@ -221,8 +286,11 @@ int dlm_control_start(const struct dlm_control_host *host, struct dlm_control **
     d->home_uid = st.st_uid;
     uv_timer_init(host->loop, &d->flush);
     uv_timer_init(host->loop, &d->look);
-    d->flush.data = d->look.data = d;
-    d->handles = 2;
+    uv_idle_init(host->loop, &d->turn);
+    d->flush.data = d->look.data = d->turn.data = d;
+    d->turns = 1;
+    d->handles = 3;
+    d->most = most_connections();
     r = take_socket(d, r, &fresh, e);
     if (r < 0) {
         d->stopping = true;
@@ -259,6 +327,8 @@ void dlm_control_stop(struct dlm_control *d, void (*closed)(void *context), void
     dlm_socket_remove(&d->socket);
     unlisten(d);
     uv_timer_stop(&d->look);
+    uv_idle_stop(&d->turn);
+    dlm_conn_forget_queue(d);
     uv_timer_start(&d->flush, on_flush_time, FLUSH_MS, 0);
     if (!d->conns)
         return dlm_control_left(d);

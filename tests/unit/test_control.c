@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -374,6 +375,87 @@ static void wait_until_asked(struct door *d, int n)
     CHECK_INT(door_asked(d), n);
 }
 
+/* The one that was silent for longest makes room; who listens stays, and when all do, the next is told. */
+static void test_control_connections_are_bounded(void)
+{
+    enum { MOST = 20 };
+    struct rlimit files, few = {4 * MOST, 4 * MOST};
+    struct door *d;
+    struct raw all[MOST], next, last;
+    char *line;
+
+    getrlimit(RLIMIT_NOFILE, &files);
+    few.rlim_max = files.rlim_max;
+    CHECK_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+    d = door_open();
+    for (int i = 0; i < MOST; i++) {
+        all[i] = raw_open(door_home_of(d));
+        still_answers(&all[i]);
+        usleep(2000);
+    }
+    raw_say(&all[0], "{'jsonrpc':'2.0','id':1,'method':'subscribe'}\n");
+    free(raw_line(&all[0]));
+    next = raw_open(door_home_of(d));
+    still_answers(&next);
+    CU_ASSERT_PTR_NULL(raw_line(&all[1]));
+    still_answers(&all[0]);
+    still_answers(&all[2]);
+    for (int i = 2; i < MOST; i++) {
+        raw_say(&all[i], "{'jsonrpc':'2.0','id':1,'method':'subscribe'}\n");
+        free(raw_line(&all[i]));
+    }
+    raw_say(&next, "{'jsonrpc':'2.0','id':1,'method':'wait'}\n");
+    wait_until_asked(d, MOST + 4);
+    last = raw_open(door_home_of(d));
+    line = raw_line(&last);
+    CU_ASSERT(line && strstr(line, "as many connections as it takes"));
+    CU_ASSERT_PTR_NULL(raw_line(&last));
+    free(line);
+    raw_close(&all[2]);
+    raw_close(&last);
+    last = raw_open(door_home_of(d));
+    still_answers(&last);
+    for (int i = 0; i < MOST; i++)
+        if (i != 2)
+            raw_close(&all[i]);
+    raw_close(&next);
+    raw_close(&last);
+    door_close(d);
+    setrlimit(RLIMIT_NOFILE, &files);
+}
+
+/* Large calls take turns, and each gets its own. */
+static void test_control_large_lines_take_turns(void)
+{
+    enum { N = 12, SIZE = 1 << 20 };
+    struct door *d = door_open();
+    struct raw all[N];
+    char *line = malloc(SIZE + 100);
+    int n = snprintf(line, 100,
+                     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"add\",\"params\":{\"x\":\"");
+
+    memset(line + n, 'x', SIZE);
+    memcpy(line + n + SIZE, "\"}}\n", 5);
+    for (int i = 0; i < N; i++)
+        all[i] = raw_open(door_home_of(d));
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < N; i++)
+            CU_ASSERT(raw_send(&all[i], line, (size_t)(n + SIZE + 4)));
+        for (int i = 0; i < N; i++) {
+            char *answer = raw_line(&all[i]);
+
+            CU_ASSERT(answer && strlen(answer) > SIZE);
+            free(answer);
+        }
+    }
+    for (int i = 0; i < N; i++) {
+        still_answers(&all[i]);
+        raw_close(&all[i]);
+    }
+    free(line);
+    door_close(d);
+}
+
 /* Says as much as goes; how many whole lines went. The rest of the last is left to be sent. */
 static int say_until_stuck(struct raw *r, const char *line, int most, const char **ret_rest)
 {
@@ -602,6 +684,8 @@ static const struct test tests[] = {
     TEST(test_control_answers_overtake),
     TEST(test_control_half_closed_is_answered),
     TEST(test_control_two_hundred_connections),
+    TEST(test_control_connections_are_bounded),
+    TEST(test_control_large_lines_take_turns),
     TEST(test_control_slow_reader_is_not_read_from),
     TEST(test_control_owes_a_limited_number),
     TEST(test_control_peer_vanishes),
