@@ -167,9 +167,10 @@ static void put_stranger(struct world *w, struct job *j)
     fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
     if (fd < 0)
         return;
-    CHECK_INT(write(fd, "mine\n", 5), 5);
+    j->stranger = write(fd, "mine\n", 5) == 5; /* not on a disk that is full */
     close(fd);
-    j->stranger = true;
+    if (!j->stranger)
+        unlink(path);
 }
 
 static void begin_job(struct world *w)

@@ -52,7 +52,7 @@ struct world {
     int64_t seq, acked; /* of the last event that was read, and surely acknowledged */
     int64_t *ended;     /* by task: the generation of its last terminal event, plus 1 */
     size_t ended_room;  /* of it */
-    long done, failed, cancelled, restarted, kills, acts, unknown;
+    long done, failed, cancelled, restarted, kills, acts, unknown, full;
 };
 
 int64_t soak_now(void); /* monotonic ms */

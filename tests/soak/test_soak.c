@@ -58,6 +58,10 @@ int soak_expect(struct world *w, const char *what, int r, const dlmgr_error *e)
             wrong(w, "%s: %s", what, e->text);
         return DLMGR_ELINK;
     }
+    if (r == DLMGR_ENOSPC) { /* the machine's own trouble: nothing was changed */
+        w->full++;
+        return DLMGR_ELINK;
+    }
     if (r != 0 && r != DLMGR_ESTATE && r != DLMGR_ENOTFOUND)
         wrong(w, "%s: code %d: %s", what, r, e->text);
     return r;
@@ -127,9 +131,9 @@ static void end(struct world *w, int seconds)
     const struct usage *a = &w->early, *b = &w->late;
 
     settle(w);
-    printf("  %s: %ld acts, %d jobs: %ld done, %ld failed, %ld cancelled, %ld restarted; %ld strikes, %ld calls without an answer\n",
+    printf("  %s: %ld acts, %d jobs: %ld done, %ld failed, %ld cancelled, %ld restarted; %ld strikes, %ld calls without an answer, %ld with a full disk\n",
            w->name, w->acts, w->named, w->done, w->failed, w->cancelled, w->restarted, w->kills,
-           w->unknown);
+           w->unknown, w->full);
     if (!w->stormy)
         printf("  %s: early %ld KiB and %ld descriptors at most, late %ld and %ld\n", w->name,
                a->kib, a->descriptors, b->kib, b->descriptors);
