@@ -46,6 +46,14 @@ static const dlmgr_limit table[] = {
      "of a body that wait in memory for the disk, each connection"},
     {"control-message", "bytes", FIXED(DLM_RPC_LINE_MAX), "of a request at the control socket"},
     {"control-depth", "", FIXED(DLM_RPC_DEPTH_MAX), "of its nesting"},
+    {"control-connections", "", FIXED(DLM_CONNS_MAX),
+     "or a quarter of RLIMIT_NOFILE; the one silent for longest makes room"},
+    {"control-bytes", "bytes", FIXED((int64_t)DLM_CONTROL_BYTES),
+     "of requests not handled, and of those not answered, all connections"},
+    {"page-bytes", "bytes", FIXED((int64_t)DLM_PAGE_BYTES), "after which a page of a list ends"},
+    {"header-from", "", FIXED(DLM_REFS_MAX), "headers of a task that stand somewhere else"},
+    {"header-from-bytes", "bytes", FIXED((int64_t)DLM_REF_MAX), "of what stands there"},
+    {"secret-parameters", "", FIXED(DLM_PARAMETERS_MAX), "that the settings add"},
 };
 
 _Static_assert(ARRAY_SIZE(table) >= DLM_BOUNDS, "the owner's limits come first");

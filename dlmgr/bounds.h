@@ -23,6 +23,12 @@
 #define DLM_USER_DATA_MAX (64 << 10)
 #define DLM_RPC_LINE_MAX (4 << 20)
 #define DLM_RPC_DEPTH_MAX 32
+#define DLM_CONNS_MAX 256
+#define DLM_CONTROL_BYTES ((size_t)MIB(64))
+#define DLM_PAGE_BYTES ((size_t)MIB(1))
+#define DLM_REF_MAX ((size_t)KIB(64))
+#define DLM_REFS_MAX 16
+#define DLM_PARAMETERS_MAX 64
 
 /* Those of the owner, in the table's order. */
 enum dlm_bound {

@@ -2,13 +2,14 @@
 /*
  * control.c - the door: see control.h. Who may come in, and its opening and closing; what a connection does is control_conn.c.
  *
- * There are at most CONNS_MAX connections, and no more than a quarter of the descriptors that the process may have, so that transfers find theirs. One more
+ * There are at most DLM_CONNS_MAX connections, and no more than a quarter of the descriptors that the process may have, so that transfers find theirs. One more
  * takes the place of the one that has been silent for longest, to whom nothing is owed, and who neither listens nor holds a session: a client of ours
  * connects again when it asks again. When there is none such, the new one is told so.
  *
  * Closing first refuses new connections, lets what is being sent go out for a second, and is over when libuv has let go of the last
  * connection, and no reply is owed to any.
  */
+#include "dlmgr/bounds.h"
 #include "dlmgr/control_conn.h"
 #include "dlmgr/json.h"
 
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 
 #define BACKLOG 128
-#define CONNS_MAX 256
 #define CONNS_MIN 16
 #define FLUSH_MS 1000
 #define NO_MEMORY_MS 100
@@ -88,8 +88,8 @@ static int most_connections(void)
 {
     struct rlimit files;
 
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur / 4 > CONNS_MAX)
-        return CONNS_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur / 4 > DLM_CONNS_MAX)
+        return DLM_CONNS_MAX;
     return MAX((int)files.rlim_cur / 4, CONNS_MIN);
 }
 
@@ -162,7 +162,7 @@ static void accept_one(struct dlm_control *d)
         dlm_conn_read(c);
     else
         dlm_conn_refuse(c, DLMGR_ELIMIT,
-                        "the owner has as many connections as it takes, and all are in use");
+                        "the owner has as many connections as it takes (control-connections), and all are in use");
 }
 
 static void on_accept_time(uv_timer_t *timer)

@@ -11,6 +11,8 @@
  * whoever asks and goes costs nothing. What all connections together have sent of lines that are not handled, or not answered, is bounded.
  */
 #include "dlmgr/control_conn.h"
+
+#include "dlmgr/bounds.h"
 #include "dlmgr/hello.h"
 #include "dlmgr/rpc.h"
 
@@ -24,8 +26,6 @@
 #define PAGES_MAX 8
 #define LINES_MAX 64 /* of a connection in a turn */
 #define SMALL ((size_t)KIB(4))
-#define UNREAD_MAX ((size_t)MIB(64)) /* of all connections: lines that are not handled yet */
-#define OWED_BYTES_MAX ((size_t)MIB(64))
 #define NEWS "{\"jsonrpc\":\"2.0\",\"method\":\"news\"}\n"
 
 struct dlm_owed {
@@ -285,10 +285,11 @@ static void ask_host(struct dlm_conn *c, const struct dlm_rpc_request *q, size_t
 
     if (!method)
         return say(c, dlm_rpc_error(q->id, DLM_RPC_METHOD, "there is no such method", NULL));
-    if (bytes > SMALL && c->door->owed_bytes + bytes > OWED_BYTES_MAX)
-        return say(c, dlm_rpc_error(q->id, DLMGR_ELIMIT,
-                                    "the owner has 64 MiB of unanswered calls: ask again later",
-                                    NULL));
+    if (bytes > SMALL && c->door->owed_bytes + bytes > DLM_CONTROL_BYTES)
+        return say(c,
+                   dlm_rpc_error(q->id, DLMGR_ELIMIT,
+                                 "the owner has 64 MiB of unanswered calls (control-bytes): ask again later",
+                                 NULL));
     owed = dlm_alloc(sizeof(*owed));
     if (!owed)
         return dlm_conn_close(c);
@@ -475,7 +476,7 @@ static bool too_much_unread(const struct dlm_conn *c)
     for (const struct dlm_conn *other = c->door->conns; other && c->in.len > LARGE;
          other = other->next)
         all += other->in.len;
-    return all > UNREAD_MAX;
+    return all > DLM_CONTROL_BYTES;
 }
 
 void dlm_conn_read(struct dlm_conn *c)
@@ -488,7 +489,7 @@ void dlm_conn_read(struct dlm_conn *c)
         dlm_conn_refuse(c, DLM_RPC_PARSE, "a line is at most 4 MiB long");
     else if (!c->closing && !c->last && too_much_unread(c))
         dlm_conn_refuse(c, DLMGR_ELIMIT,
-                        "the owner holds 64 MiB of lines that are not handled yet: ask again later");
+                        "the owner holds 64 MiB of lines that are not handled yet (control-bytes): ask again later");
     c->busy = false;
     dlm_conn_flush(c);
     if (c->closed || c->closing)

@@ -432,7 +432,7 @@ static const struct field fields[] = {
     {"mirrors", take_mirrors, 0, 0, 0},
     {"checksum", take_checksum, COLUMN(digest)},
     {"headers", take_headers, 0, 0, 0},
-    {"header_refs", take_headers, 0, 16, 0},
+    {"header_refs", take_headers, 0, DLM_REFS_MAX, 0},
     {"user", take_secret, 0, 4096, 0},
     {"password", take_secret, 0, 4096, 0},
     {"netrc_file", take_path, 0, 0, 0},

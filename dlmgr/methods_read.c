@@ -5,13 +5,12 @@
  * Each runs on a connection that only reads and leaves no transaction open; lists come in pages of at most a thousand. What
  * is in memory only (speed, connections, bytes since the last checkpoint) the engine lays over the answer.
  */
+#include "dlmgr/bounds.h"
 #include "dlmgr/method.h"
 #include "dlmgr/opts_ref.h"
 #include "dlmgr/plan.h"
 
 /* A page ends at its limit of tasks or, so that nobody can make the owner build a hundred megabytes, soon after so many bytes. */
-#define PAGE_BYTES ((size_t)MIB(1))
-
 struct rows {
     json_t *array;
     size_t bytes;
@@ -35,7 +34,7 @@ static int add_row(const struct dlm_row *row, void *context)
 {
     struct rows *rows = context;
 
-    rows->cut = rows->bytes >= PAGE_BYTES;
+    rows->cut = rows->bytes >= DLM_PAGE_BYTES;
     if (rows->cut)
         return 1;
     rows->bytes += row_size(row);
@@ -257,7 +256,7 @@ static int add_event(const struct dlm_event_row *ev, void *context)
 {
     struct rows *rows = context;
 
-    rows->cut = rows->bytes >= PAGE_BYTES;
+    rows->cut = rows->bytes >= DLM_PAGE_BYTES;
     if (rows->cut)
         return 1;
     rows->bytes += 256 + strlen(ev->body);

@@ -15,9 +15,7 @@
 #ifndef DLM_OPTS_REF_H
 #define DLM_OPTS_REF_H
 
-#include "dlmgr/base.h"
-
-#define DLM_REF_MAX ((size_t)KIB(64))
+#include "dlmgr/bounds.h"
 
 /* Is it one? DLMGR_EINVAL says what is wrong with it, without what stands around the braces. */
 int dlm_ref_check(const char *text, dlmgr_error *e);

@@ -6,6 +6,7 @@
  * looks for the places where secrets stand, and does not parse: all up to the last @ of the authority, and the values
  * of known parameters after the first ? or #. Where it is unsure (out of memory while it reads a name) it hides.
  */
+#include "dlmgr/bounds.h"
 #include "dlmgr/names.h"
 #include "dlmgr/url.h"
 
@@ -29,10 +30,10 @@ static const char *const secret_names[] = {
 
 /* ---- More names ------------------------------------------------------------------------------------ */
 
-enum { MORE_MAX = 64, NAME_ROOM = 65 };
+enum { NAME_ROOM = 65 };
 
 /* Only ever appended to, and counted last, so whoever reads needs no lock. Of the process: to hide too much does no harm. */
-static char more[MORE_MAX][NAME_ROOM];
+static char more[DLM_PARAMETERS_MAX][NAME_ROOM];
 static atomic_int n_more;
 static pthread_mutex_t adding = PTHREAD_MUTEX_INITIALIZER;
 
@@ -57,8 +58,9 @@ static int add_name(const char *name, size_t len, dlmgr_error *e)
                         NAME_ROOM - 1);
     if (is_more(plain))
         return 0;
-    if (n == MORE_MAX)
-        return dlm_fail(e, DLMGR_ELIMIT, "%s: more than %d secret parameters", plain, MORE_MAX);
+    if (n == DLM_PARAMETERS_MAX)
+        return dlm_fail(e, DLMGR_ELIMIT, "%s: more than %d secret parameters", plain,
+                        DLM_PARAMETERS_MAX);
     memcpy(more[n], plain, sizeof(plain));
     atomic_store_explicit(&n_more, n + 1, memory_order_release);
     return 0;
