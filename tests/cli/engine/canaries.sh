@@ -223,4 +223,24 @@ test_a_get_does_not_say_it()
     home_lacks
 }
 
+# A parameter that only the settings call secret, told to an owner that began before they did.
+test_the_settings_name_more_parameters()
+{
+    plant
+    expect 0 "$DLMGR" daemon start
+    echo 'secret-parameters = X-Ticket, x-door' >"$DLMGR_HOME/dlmgr.conf"
+    expect 0 "$DLMGR" add --paused --key k "http://127.0.0.1:1/a?x-ticket=$(word query)&n=1"
+    expect 0 "$DLMGR" show 1
+    out_has '[?]x-ticket=\*\*\*&n=1$'
+    printf 'k\thttp://127.0.0.1:1/a?X-DOOR=%s\n' "$(word seturl)" >"$TMP/new"
+    expect 0 "$DLMGR" set -i "$TMP/new"
+    expect 64 "$DLMGR" add "http://127.0.0.1:x/a?x-door=$(word query)"
+    nothing_in 'an error' "$TMP/err"
+    home_lacks
+    expect 0 "$DLMGR" show --secrets 1
+    out_has "X-DOOR=$(word seturl)"
+    printf 'secret-parameters = %070d\n' 0 >"$DLMGR_HOME/dlmgr.conf"
+    expect 78 "$DLMGR" list
+}
+
 run_stories "$@"
