@@ -40,6 +40,9 @@ static int read_object(const char *text, json_t **ret)
     json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, &why) : NULL;
 
     *ret = NULL;
+    /* A token that found no memory is told as a wrong one: only the same mistake twice is one. */
+    if (text && !json)
+        json = json_loads(text, JSON_REJECT_DUPLICATES, &why);
     if (text && !json && !why.text[0])
         return DLMGR_ENOMEM; /* a mistake has words */
     if (text && !json_is_object(json)) {

@@ -212,6 +212,34 @@ static void test_opts_refuse_broken_text(void)
     CHECK_INT(dlm_opts_load(NULL, "{\"urls\":[1]}", NULL, 0, &o), DLMGR_EJOURNAL);
 }
 
+static int json_left;
+
+static void *json_malloc(size_t n)
+{
+    return json_left > 0 && --json_left == 0 ? NULL : malloc(n);
+}
+
+/* Whichever allocation of jansson's fails: that is no mistake in the text, for which the task would fail for good. */
+static void test_opts_without_memory_are_not_broken(void)
+{
+    struct dlm_opts o = {0};
+    int n = 0, code;
+
+    json_set_alloc_funcs(json_malloc, free);
+    do {
+        json_left = ++n;
+        code = dlm_opts_load("{\"connections\":3,\"cacert\":\"/a\",\"proxies\":{\"http\":\"p\"},\"l\":[1]}",
+                             NULL, NULL, 0, &o);
+        if (code)
+            CHECK_INT(code, DLMGR_ENOMEM);
+    } while (json_left == 0 && n < 100);
+    json_left = 0;
+    json_set_alloc_funcs(malloc, free);
+    CHECK_INT(code, 0);
+    CU_ASSERT(n > 10);
+    dlm_opts_clear(&o);
+}
+
 static void test_request_small_columns(void)
 {
     struct dlm_request r = {0};
@@ -277,8 +305,9 @@ static const struct test tests[] = {
     TEST(test_request_refuses),         TEST(test_request_needs_url_and_dir),
     TEST(test_request_minimal),         TEST(test_request_states),
     TEST(test_request_round_trip),      TEST(test_request_user_in_url),
-    TEST(test_opts_refuse_broken_text), TEST(test_request_small_columns),
-    TEST(test_request_dir_must_exist),  TEST(test_request_without_memory),
+    TEST(test_opts_refuse_broken_text), TEST(test_opts_without_memory_are_not_broken),
+    TEST(test_request_small_columns),   TEST(test_request_dir_must_exist),
+    TEST(test_request_without_memory),
 };
 
 TEST_MAIN("request", tests)
