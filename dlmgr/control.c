@@ -222,8 +222,9 @@ static int take_socket(struct dlm_control *d, int fd, const struct dlm_socket *f
         close(spare);
     if (r < 0) {
         dlm_socket_remove(fresh);
-        return dlm_fail(e, DLMGR_EHOME, "cannot listen at `%s/" DLM_SOCKET "`: %s",
-                        d->host->home->path, uv_strerror(r));
+        errno = -r;
+        return dlm_fail_errno(e, DLMGR_EHOME, NULL, "cannot listen at `%s/" DLM_SOCKET "`",
+                              d->host->home->path);
     }
     if (d->spare >= 0)
         close(d->spare);

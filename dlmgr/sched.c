@@ -473,10 +473,12 @@ int dlm_sched_start(struct dlm_sched *s, uv_loop_t *loop)
     s->tasks.ops = &tasks_ops;
     s->tasks.context = s;
     s->tasks.transfers.hold = &s->stuck;
+    uv_timer_init(loop, &s->tick); /* none of these can fail, and stopping closes them */
+    uv_timer_init(loop, &s->timer);
+    uv_prepare_init(loop, &s->prepare);
     s->ready = dlm_alloc(2 * TAKE_MAX * sizeof(*s->ready));
     s->taken = dlm_alloc(TAKE_MAX * sizeof(*s->taken));
-    if (!s->ready || !s->taken || uv_timer_init(loop, &s->tick) || uv_timer_init(loop, &s->timer) ||
-        uv_prepare_init(loop, &s->prepare))
+    if (!s->ready || !s->taken)
         return DLMGR_ENOMEM;
     uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
     uv_prepare_start(&s->prepare, on_prepare);

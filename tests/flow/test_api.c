@@ -247,6 +247,29 @@ static void test_api_a_task_comes_back_as_it_was_asked_for(void)
     dlmgr_close(h);
 }
 
+/* Whichever allocation of ours fails while an owner opens: it says so, what was made is undone, and the next one succeeds. */
+static void test_api_opening_without_memory(void)
+{
+    dlmgr_options options = DLMGR_INIT(dlmgr_options);
+    int n = 0, left, r;
+
+    options.home = home_path();
+    do {
+        dlmgr_error e = {0};
+        dlmgr *h = NULL;
+
+        dlm_fault_alloc = ++n;
+        r = dlmgr_open(DLMGR_OWN, &options, &h, &e);
+        left = dlm_fault_alloc;
+        dlm_fault_alloc = 0;
+        test_about("allocation %d: %d %s", n, r, e.text);
+        CU_ASSERT(r == 0 || (r == DLMGR_ENOMEM && e.text[0]));
+        dlmgr_close(h);
+    } while (left == 0 && n < 200);
+    CHECK_INT(r, 0);
+    CU_ASSERT(n > 10);
+}
+
 /* What a task takes from its caller's surroundings: umask and proxies, and the former without touching it. */
 static void test_api_the_callers_umask_and_proxies_are_stored(void)
 {
@@ -865,6 +888,7 @@ static const struct test tests[] = {
     TEST(test_api_open_refuses),
     TEST(test_api_attach_needs_an_owner),
     TEST(test_api_a_task_comes_back_as_it_was_asked_for),
+    TEST(test_api_opening_without_memory),
     TEST(test_api_the_callers_umask_and_proxies_are_stored),
     TEST(test_api_add_is_all_or_none_and_names_the_wrong_one),
     TEST(test_api_a_key_adds_once),
