@@ -15,7 +15,7 @@ result=$(mktemp) || exit 1
 export TMPDIR=$where
 
 echo "seed $SEED"
-"$B/power/power" --jobs 2 --seed "$SEED" --choices $((STATES / 1400)) --on 10 "$@" | tee "$result" || status=1
+"$B/power/power" --jobs 2 --seed "$SEED" --choices $((STATES / 900)) --on 20 "$@" | tee "$result" || status=1
 made=$(sed -n 's/^all *\([0-9]*\) states.*/\1/p' "$result")
 if [ $# = 0 ] && [ "${made:-0}" -lt "$STATES" ]; then
     echo "that is fewer than $STATES states"
