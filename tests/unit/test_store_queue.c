@@ -8,6 +8,7 @@
 #include "tests/lib/journal.h"
 #include "tests/lib/test.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #define A "http://a.example:80"
@@ -344,7 +345,22 @@ static void test_recover(void)
     journal_close(s);
 }
 
-/* A secret whose task never committed, or is gone, is swept at the next open; a live one stays. */
+/* Do these bytes stand anywhere in the file? */
+static bool file_has(const char *name, const char *text)
+{
+    int fd = openat(journal_homefd(), name, O_RDONLY | O_CLOEXEC);
+    char *data = calloc(1, 1 << 20);
+    ssize_t n = fd < 0 ? 0 : read(fd, data, 1 << 20);
+    bool has = n > 0 && memmem(data, (size_t)n, text, strlen(text));
+
+    CU_ASSERT(n >= 0);
+    if (fd >= 0)
+        close(fd);
+    free(data);
+    return has;
+}
+
+/* A secret whose task never committed, or is gone, is swept at the next open, from all bytes of the file and its WAL; a live one stays. */
 static void test_recover_sweeps_secrets(void)
 {
     struct dlm_store *s = journal_open(DLM_STORE_WRITE);
@@ -359,6 +375,7 @@ static void test_recover_sweeps_secrets(void)
     journal_close(s);
     journal_sql("secrets.db", "INSERT INTO secrets(json) VALUES('orphan'), ('orphan')");
     journal_sql("journal.db", "INSERT INTO gone VALUES(2)");
+    CU_ASSERT(file_has("secrets.db", "orphan"));
     s = journal_open(DLM_STORE_WRITE);
     journal_begin(s);
     CHECK_INT(dlm_store_recover(s), 0);
@@ -368,6 +385,8 @@ static void test_recover_sweeps_secrets(void)
     free(json);
     CHECK_INT(dlm_store_secret(s, 2, &json), DLMGR_ENOTFOUND);
     CHECK_INT(dlm_store_secret(s, 3, &json), DLMGR_ENOTFOUND);
+    CU_ASSERT(!file_has("secrets.db", "orphan") && !file_has("secrets.db-wal", "orphan"));
+    CU_ASSERT(file_has("secrets.db", "live"));
     journal_sound(s);
     journal_close(s);
 }
