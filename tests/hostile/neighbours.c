@@ -387,6 +387,30 @@ static void endless(struct world *w, int64_t until)
     free(data);
 }
 
+/* Lines that are never whole, more of them than the owner keeps: some of those who say them are sent away. */
+static void unfinished(struct world *w, int64_t until)
+{
+    enum { N = 32, LEN = 3 << 20 };
+    char *data = malloc(LEN), answer[200];
+    int fds[N], told = 0;
+
+    memset(data, ' ', LEN);
+    for (int i = 0; i < N; i++)
+        fds[i] = enter(w);
+    for (int i = 0; i < N; i++)
+        push(fds[i], data, LEN, until + GIVE_UP_MS * 1000);
+    for (int i = 0; i < N; i++) {
+        struct pollfd p = {.fd = fds[i], .events = POLLIN};
+
+        told += poll(&p, 1, 100) == 1 && hear(fds[i], answer, sizeof(answer)) &&
+                strstr(answer, "control-bytes");
+        close(fds[i]);
+    }
+    if (told < N - (64 << 20) / LEN - 1)
+        w->wrong = "no more than 64 MiB are kept";
+    free(data);
+}
+
 static void binary(struct world *w, int64_t until)
 {
     char data[1 << 16];
@@ -543,6 +567,7 @@ static const struct neighbour {
     {"deep", "a MiB of [", deep, CASE_MS},
     {"nul-filled", "a MiB of NUL", nul_filled, CASE_MS},
     {"endless", "a line that never ends, from 8", endless, CASE_MS},
+    {"unfinished", "3 MiB of a line that is never whole, from 32", unfinished, CASE_MS},
     {"binary", "random bytes, from 8", binary, CASE_MS},
     {"invalid", "what is JSON and no call, from 8", invalid, CASE_MS},
     {"long-nonsense", "a MiB that is no JSON at its end, from 8", long_nonsense, CASE_MS},
