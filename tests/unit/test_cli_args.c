@@ -235,7 +235,7 @@ static void test_cli_list_names_file_and_line(void)
     parse(C_ADD, "", true);
     CHECK_INT(READ("\n out=x\n"), EXIT_USAGE);
     CHECK_STR(said,
-              "list:2: out=x: an indented line is an option of the URL above it, and there is none");
+              "list:2: out: an indented line is an option of the URL above it, and there is none");
     CHECK_INT(READ("http://a\n size=3\n"), EXIT_USAGE);
     CHECK_STR(said,
               "list:2: size: unknown option; options of add are known here by their long names, see dlmgr add --help");
