@@ -9,7 +9,7 @@ set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
 case $B in /*) ;; *) B=$PWD/$B ;; esac
-export B DLMGR=$B/dlmgr FIXTURE=$B/fixture-server
+export B DLMGR=$B/dlmgr FIXTURE=$B/fixture-server FLOOD=full
 TOOLS=${TOOLS:-dlmgr curl wget aria2}
 SEED=${SEED:-$RANDOM}
 work=$(mktemp -d) || exit 1
@@ -23,7 +23,7 @@ programs=(
     "resets|$B/hostile/resets --seed $SEED --step 64 0 65535"
     "neighbours|$B/hostile/neighbours"
     "corrupt|$B/hostile/corrupt"
-    "flood|$B/hostile/flood"
+    "flood|$B/hostile/test_flood"
 )
 
 # What it counted: NUMBER cases, and violations or leaks before or behind their number.

@@ -312,7 +312,8 @@ static void test_hostile_servers_slow_only_themselves(void)
     CU_ASSERT(peak > 0);
     CU_ASSERT(peak <= MEMORY_KIB);
     qsort(parts, (size_t)s->turns, sizeof(parts[0]), compare);
-    printf("flood: %d stalled, %d others, peak %.1f MiB", s->stalled, 3 * s->each,
+    printf("flood: %d cases, violations %d: %d stalled, peak %.1f MiB", s->stalled + 3 * s->each,
+           (peak > MEMORY_KIB) + (s->turns && parts[s->turns / 2] < 0.8), s->stalled,
            (double)peak / 1024);
     if (s->turns)
         printf(", honest at %.2f of alone", parts[s->turns / 2]);
