@@ -103,11 +103,42 @@ static void test_a_change_of_rate_keeps_debt(void)
     CU_ASSERT_TRUE(dlm_bucket_open(&b, 11002));
 }
 
+/* 100 bytes a second over 10 s: a thousand are enough, whenever they come; one less is not. A look each second, as the scheduler does. */
+static void test_a_body_must_not_be_slower_than_allowed(void)
+{
+    static const struct {
+        const char *what;
+        int64_t bytes, from_s; /* all at once, in this second */
+        int held_s;            /* so long we hold it back, at first */
+        int slow_at;           /* second; 0: never within 20 s */
+    } cases[] = {
+        {"nothing", 0, 1, 0, 11},
+        {"enough, at once", 1000, 1, 0, 21},
+        {"a byte too few", 999, 1, 0, 11},
+        {"enough, in the last moment", 1000, 11, 0, 21},
+        {"held back all the time", 0, 1, 30, 0},
+        {"held back for five seconds", 0, 1, 5, 16},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct dlm_pace p = {0};
+        int slow_at = 0;
+
+        test_about("%s", cases[i].what);
+        for (int s = 1; s <= 25 && !slow_at; s++)
+            if (dlm_pace_is_slow(&p, s >= cases[i].from_s ? cases[i].bytes : 0,
+                                 s > 1 && s <= 1 + cases[i].held_s, 100, 10, s * 1000))
+                slow_at = s;
+        CHECK_INT(slow_at, cases[i].slow_at);
+    }
+}
+
 static const struct test tests[] = {
     TEST(test_debt_is_waited_for),
     TEST(test_the_rate_is_kept_in_small_steps),
     TEST(test_time_that_passed_is_not_saved_up),
     TEST(test_a_change_of_rate_keeps_debt),
+    TEST(test_a_body_must_not_be_slower_than_allowed),
 };
 
 TEST_MAIN("limit", tests)
