@@ -23,16 +23,24 @@
 
 enum { JOBS_MAX = 16 };
 
-/* What cannot be mended from above: which call failed in whose hands, and how that ended. */
+#define UNREADABLE                                                                                 \
+    "a directory above the home that may not be read is not synced; without /proc, a file is its owner's alone"
+
+/* What cannot be mended from above, or was so decided: which call failed in whose hands, and how that ended. */
 static const struct known {
-    int call;
+    int call, err;
     const char *by; /* the innermost caller begins so */
     int code;
     const char *reason;
 } known[] = {
-    {CALL_epoll_ctl, "libuv.so", 134, "uv_run() aborts when a descriptor cannot be watched"},
-    {CALL_memory, "libuv.so", 134, "uv__io_start() aborts when its table of watchers cannot grow"},
-    {CALL_memory, "libcrypto.so", 139, "its default context is used although making it has failed"},
+    {CALL_epoll_ctl, ENOSPC, "libuv.so", 134, "uv_run() aborts when a descriptor cannot be watched"},
+    {CALL_epoll_ctl, ENOMEM, "libuv.so", 134, "uv_run() aborts when a descriptor cannot be watched"},
+    {CALL_memory, ENOMEM, "libuv.so", 134,
+     "uv__io_start() aborts when its table of watchers cannot grow"},
+    {CALL_memory, ENOMEM, "libcrypto.so", 139,
+     "its default context is used although making it has failed"},
+    {CALL_open, EACCES, "dlmgr", 0, UNREADABLE},
+    {CALL_open, EACCES, "dlmgr", 17, UNREADABLE},
 };
 
 struct outcome_of { /* shared between the jobs */
@@ -48,8 +56,8 @@ static struct outcome_of *outcomes;
 static int known_as(const struct fault_case *c, const struct fault_result *r)
 {
     for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-        if (c->call == known[i].call && r->code == known[i].code && r->by[0] == ' ' &&
-            strncmp(r->by + 1, known[i].by, strlen(known[i].by)) == 0)
+        if (c->call == known[i].call && c->err == known[i].err && r->code == known[i].code &&
+            r->by[0] == ' ' && strncmp(r->by + 1, known[i].by, strlen(known[i].by)) == 0)
             return (int)i + 1;
     return 0;
 }
