@@ -221,7 +221,7 @@ static void on_location(struct dlm_answer *a, struct dlm_text value, bool again)
     if (again)
         a->bad_location = "two targets that differ";
     else if (value.len > DLM_LOCATION_MAX)
-        a->bad_location = "a target of more than 8192 bytes";
+        a->bad_location = "a target longer than location allows (8192)";
     else if (has_control(value))
         a->bad_location = "a target with control characters";
     if (a->bad_location) {
