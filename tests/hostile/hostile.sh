@@ -86,7 +86,7 @@ part_there() { [ -n "$(find "$dir/out" -type f -size +60k)" ]; }
 # Ended when the server, which stalls, has given a piece. What a second run does with that is what the case is about.
 run_and_end()
 {
-    local i
+    local i ENDED=
     ("call_$TOOL") >>"$dir/said" 2>>"$dir/err" </dev/null &
     for ((i = 0; i < 100; i++)); do
         if part_there || ! kill -0 $! 2>/dev/null; then break; fi
@@ -102,6 +102,8 @@ run_tool()
     local runs=3
     [ "$TOOL" != dlmgr ] || runs=1
     [ -z "${opt[again]:-}" ] || run_and_end
+    # shellcheck disable=SC2034 # tools.sh
+    ENDED=${opt[again]:-}
     for ((RUN = 1; RUN <= runs; RUN++)); do
         ("call_$TOOL") >>"$dir/said" 2>>"$dir/err" </dev/null
         status=$?
@@ -189,9 +191,9 @@ nginx_start() # PORT OF A
     "$here/../../fixtures/nginx.sh" start "$work/nginx" "$CERTS" "$1" >"$work/ports" || exit 1
     "$B/hostile/front" "$CERTS" "$1" >"$work/front" &
     pids+=($!)
-    for ((i = 0; i < 200; i++)); do
+    for ((i = 0; i < 600; i++)); do
         [ "$(wc -l <"$work/front")" -lt 13 ] || break
-        sleep 0.02
+        sleep 0.1
     done
     while read -r n port; do
         case $n in http | proxy) ;; *) export "PLACE_$n=https://localhost:$port/x" ;; esac
@@ -269,7 +271,8 @@ done
 declare -F "call_$TOOL" >/dev/null || die "no tool $TOOL"
 LIMIT=${LIMIT:-30}
 work=$(mktemp -d) || exit 1
-export work TOOL KEEP LIMIT CERTS=$B/hostile/certs-$(cksum <"$here/../../fixtures/certs.sh" | cut -d" " -f1)
+CERTS=$B/hostile/certs-$(cksum <"$here/../../fixtures/certs.sh" | cut -d" " -f1)
+export work TOOL KEEP LIMIT CERTS
 trap stop EXIT
 trap 'exit 130' INT TERM HUP
 bodies_make

@@ -8,9 +8,18 @@
 # go on with what is there, to try a few times without long pauses, and not to wait for more than ten seconds for a dead
 # server; dlmgr has no switch for the last. What has no equivalent is left out.
 
+# What was ended in the middle is gone on with by `run`. The same get would do as well, but it looks for its task when the queue is already being
+# worked: a task that ends sooner than that is added once more, and the file is there twice.
+unfinished()
+{
+    [ -n "${ENDED:-}" ] &&
+        [ -n "$("$DLMGR" --home "$dir/home" list --state queued,running,verifying,committing,waiting)" ]
+}
+
 call_dlmgr()
 {
     local args=(--retry-wait 0 -d "$dir/out") h u
+    ! unfinished || limited "$DLMGR" --home "$dir/home" --json run
     [ -n "${opt[name]:-}" ] || args+=(-o f)
     args+=(--max-tries "${opt[tries]:-4}")
     for h in "${headers[@]}"; do args+=(-H "$h"); done
@@ -33,7 +42,7 @@ call_curl()
     local args=(-fsSL --retry $((${opt[tries]:-4} - 1)) --retry-delay 1 --connect-timeout 5 --speed-limit 1 --speed-time 10) h
     cd "$dir/out" || return
     if [ -n "${opt[name]:-}" ]; then args+=(-OJ); else args+=(-C - -o f); fi
-    for h in "${headers[@]}"; do args+=(-H "$h"); done
+    ! at_home || for h in "${headers[@]}"; do args+=(-H "$h"); done
     [ -z "${opt[max]:-}" ] || args+=(--max-filesize "${opt[max]}")
     [ -z "${opt[user]:-}" ] || args+=(--netrc-file "$dir/user/.netrc")
     [ -z "$cacert" ] || args+=(--cacert "$cacert")
@@ -45,7 +54,7 @@ call_wget()
 {
     local args=(-q -c -P "$dir/out" --tries="${opt[tries]:-4}" --waitretry=1 --timeout=10) h
     [ -z "${opt[name]:-}" ] || args+=(--content-disposition)
-    for h in "${headers[@]}"; do args+=("--header=$h"); done
+    ! at_home || for h in "${headers[@]}"; do args+=("--header=$h"); done
     [ -z "$cacert" ] || args+=(--ca-certificate="$cacert")
     [ -z "$pin" ] || args+=(--pinnedpubkey="$pin")
     cd "$dir/out" || return
@@ -54,7 +63,8 @@ call_wget()
 
 call_aria2()
 {
-    local args=(-q -c -k 1M --max-tries="${opt[tries]:-4}" --retry-wait=1 --timeout=10 --connect-timeout=5 --no-conf -d "$dir/out") h
+    # Else it would fill the disk with as many zeros as a server promises.
+    local args=(-q -c -k 1M --file-allocation=none --max-tries="${opt[tries]:-4}" --retry-wait=1 --timeout=10 --connect-timeout=5 --no-conf -d "$dir/out") h
     [ -n "${opt[name]:-}" ] || args+=(-o f)
     args+=(-x "${opt[x]:-4}" -s "${opt[x]:-4}")
     for h in "${headers[@]}"; do args+=("--header=$h"); done
@@ -80,3 +90,6 @@ url_of_run()
     [ "$i" -lt "${#urls[@]}" ] || i=$((${#urls[@]} - 1))
     echo "${urls[i]}"
 }
+
+# Nobody gives a mirror by hand what was given for the first URL.
+at_home() { [ "$(url_of_run)" = "${urls[0]}" ]; }
