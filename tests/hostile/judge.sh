@@ -35,8 +35,8 @@ left_files()
 untouched()
 {
     local n
-    [ -n "${opt[replace]:-}" ] || [ -z "${opt[exists]:-}" ] || [ "$(cat "$dir/out/${opt[exists]}" 2>/dev/null)" = mine ] || return
-    [ ! -e "$dir/target" ] || [ "$(<"$dir/target")" = mine ] || return
+    [ -n "${opt[replace]:-}" ] || [ -z "${opt[exists]:-}" ] || echo mine | cmp -s - "$dir/out/${opt[exists]}" || return
+    [ ! -e "$dir/target" ] || echo mine | cmp -s - "$dir/target" || return
     for n in "$dir"/* "$dir"/.[!.]*; do
         case ${n##*/} in out | user | home | said | err | target | '*' | '.[!.]*') ;; *) return 1 ;; esac
     done

@@ -41,7 +41,8 @@ call_curl()
 {
     local args=(-fsSL --retry $((${opt[tries]:-4} - 1)) --retry-delay 1 --connect-timeout 5 --speed-limit 1 --speed-time 10) h
     cd "$dir/out" || return
-    if [ -n "${opt[name]:-}" ]; then args+=(-OJ); else args+=(-C - -o f); fi
+    if [ -n "${opt[name]:-}" ]; then args+=(-OJ); else args+=(-o f); fi
+    [ -n "${opt[name]:-}${opt[replace]:-}" ] || args+=(-C -)
     ! at_home || for h in "${headers[@]}"; do args+=(-H "$h"); done
     [ -z "${opt[max]:-}" ] || args+=(--max-filesize "${opt[max]}")
     [ -z "${opt[user]:-}" ] || args+=(--netrc-file "$dir/user/.netrc")
@@ -52,8 +53,9 @@ call_curl()
 
 call_wget()
 {
-    local args=(-q -c -P "$dir/out" --tries="${opt[tries]:-4}" --waitretry=1 --timeout=10) h
+    local args=(-q -P "$dir/out" --tries="${opt[tries]:-4}" --waitretry=1 --timeout=10) h
     [ -z "${opt[name]:-}" ] || args+=(--content-disposition)
+    if [ -n "${opt[replace]:-}" ]; then args+=(-O f); else args+=(-c); fi
     ! at_home || for h in "${headers[@]}"; do args+=("--header=$h"); done
     [ -z "$cacert" ] || args+=(--ca-certificate="$cacert")
     [ -z "$pin" ] || args+=(--pinnedpubkey="$pin")
@@ -64,8 +66,9 @@ call_wget()
 call_aria2()
 {
     # Else it would fill the disk with as many zeros as a server promises.
-    local args=(-q -c -k 1M --file-allocation=none --max-tries="${opt[tries]:-4}" --retry-wait=1 --timeout=10 --connect-timeout=5 --no-conf -d "$dir/out") h
+    local args=(-q -k 1M --file-allocation=none --max-tries="${opt[tries]:-4}" --retry-wait=1 --timeout=10 --connect-timeout=5 --no-conf -d "$dir/out") h
     [ -n "${opt[name]:-}" ] || args+=(-o f)
+    if [ -n "${opt[replace]:-}" ]; then args+=(--allow-overwrite=true); else args+=(-c); fi
     args+=(-x "${opt[x]:-4}" -s "${opt[x]:-4}")
     for h in "${headers[@]}"; do args+=("--header=$h"); done
     [ -z "$sum" ] || args+=("--checksum=$sum")
