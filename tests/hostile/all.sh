@@ -22,7 +22,6 @@ programs=(
     "redirects|$B/hostile/test_redirects"
     "resets|$B/hostile/resets --seed $SEED --step 64 0 65535"
     "neighbours|$B/hostile/neighbours"
-    "corrupt|$B/hostile/corrupt"
     "flood|$B/hostile/test_flood"
 )
 
