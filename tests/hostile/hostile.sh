@@ -189,6 +189,7 @@ nginx_start() # PORT OF A
     awk -F'\t' '$4 ~ /origin=|nginx/ { n++ } END { exit !n }' "$work/chosen" || return 0
     "$here/../../fixtures/certs.sh" "$CERTS" || exit 1
     "$here/../../fixtures/nginx.sh" start "$work/nginx" "$CERTS" "$1" >"$work/ports" || exit 1
+    : >"$work/front"
     "$B/hostile/front" "$CERTS" "$1" >"$work/front" &
     pids+=($!)
     for ((i = 0; i < 600; i++)); do
