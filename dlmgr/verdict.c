@@ -291,7 +291,7 @@ static void judge_part(const struct question *q, struct dlm_verdict *v)
         return no_ranges(q, v, "another range than the one that was asked for");
     if (a->content_length >= 0 && a->content_length != r->end - r->start)
         return no_ranges(q, v, "Content-Length and Content-Range disagree");
-    if (r->start > 0 && !dlm_may_continue(q->have))
+    if ((r->start > 0 || (!q->have->first && q->have->bytes > 0)) && !dlm_may_continue(q->have))
         return no_ranges(q, v, "nothing proves that this is a part of the same file");
     if (refuse_size(q, v,
                     r->total >= 0 ? r->total : MAX(r->end, q->have->first ? -1 : q->have->total)))

@@ -168,6 +168,7 @@ static const struct row part_rows[] = {
     {"changed while nothing was there yet", PIECE(0, 500), BYTES(0), H206 V2 CR("0-499/1000"), RESTART(CHANGED), "has changed", {0, false}},
     {"weak and continued", BLIND(400), WEAK(400), H206 "ETag: W/\"v1\"\n" CR("400-999/1000"), RESTART(), "nothing proves", {0, false}},
     {"no validator and continued", BLIND(400), NONE(400), H206 CR("400-999/1000"), RESTART(), "nothing proves", {0, false}},
+    {"no validator, and the beginning is missing", BLIND(0), NONE(400), H206 CR("0-399/1000"), RESTART(), "nothing proves", {0, false}},
     {"no validator, a later piece first", BLIND(400), NONE(0), H206 CR("400-999/1000"), REASK(), "nothing proves", {0, false}},
     {"nothing recorded, a later piece first", BLIND(400), NOTHING, H206 V1 CR("400-999/1000"), REASK(), "nothing proves", {0, false}},
     {"no validator: the digest decides", BLIND(400), DIGEST(400), H206 CR("400-999/1000"), TAKE(400, 600, 1000), NULL, {0, false}},
