@@ -383,8 +383,8 @@ static void ask(struct world *w)
     bool alone = count_open(w) == 0;
     int64_t start = 0, n, end = -1;
     bool ranged = !alone || may_range(w) ||
-                  (w->recorded &&
-                   choose(&w->in, 8) == 7); /* it should not, and then must be told so */
+                  (w->recorded && count(w) > 0 &&
+                   choose(&w->in, 8) == 7); /* it should not, and is told so */
 
     if (!c || (!alone && (w->one_only || w->ask_whole || !w->recorded || w->total < 0 ||
                           !dlm_validator_is_strong(w->validator))))
