@@ -22,7 +22,7 @@ enum { REPORTED_MAX = 1000, PAGE = 1000 };
 
 /* Beside a new journal, old secrets and slots would be those of other tasks. */
 const char *const dlm_doctor_journal_files[] = {DB_FILES("journal.db"), DB_FILES("secrets.db"),
-                                                "slots", NULL};
+                                                "slots", "mark", NULL};
 const char *const dlm_doctor_secrets_files[] = {DB_FILES("secrets.db"), NULL};
 
 static const char rule_remedy[] =
@@ -57,6 +57,8 @@ static void say_moved(struct dlm_doctor *d, const char *name, const char *what, 
         dlm_doctor_report(d, name, text.data, remedy, moved);
 }
 
+static const char *const mark_file[] = {"mark", NULL};
+
 /* *ret NULL: there is none, or it cannot be used, which is reported. */
 static int open_journal(struct dlm_doctor *d, struct dlm_store **ret)
 {
@@ -69,6 +71,13 @@ static int open_journal(struct dlm_doctor *d, struct dlm_store **ret)
     *ret = NULL;
     if (r == DLMGR_ENOTFOUND)
         return 0;
+    if (r == DLMGR_EJOURNAL && e.sys_errno == DLM_STORE_LOST) {
+        bool moved = dlm_doctor_move(d, mark_file);
+
+        say_moved(d, "journal.db", without_path(&e), "`dlmgr doctor --fix` goes on without them",
+                  moved);
+        return moved ? open_journal(d, ret) : 0;
+    }
     if (r == DLMGR_ENOMEM)
         return r;
     say_moved(d, "journal.db", without_path(&e), damaged ? damage_remedy : "nothing was changed",

@@ -197,6 +197,10 @@ struct dlm_store {
     int fail_errno;                       /* its errno, */
     char fail_text[256];                  /* and SQLite's words */
     int64_t news, news_pending;
+    int64_t commits;   /* how many there were; mark.c */
+    int changes;       /* of rows, when this transaction began */
+    bool counted;      /* it is one more */
+    int mark;          /* the file that says so, -1: not kept */
     bool gone_pending; /* secrets to delete once the journal has committed */
     bool gone_done;    /* and they are deleted: the list may go */
     struct dlm_derived derived;
@@ -253,6 +257,15 @@ int dlm_file_trust(sqlite3 *db);
 int dlm_schema_migrate(sqlite3 *db, const struct dlm_file *f, int from);
 /* The VFS whose names are taken as they are; NULL when it cannot be had. vfs.c */
 const char *dlm_vfs(void);
+
+/* ---- mark.c: how many changes were stored ------------------------------------------------------------ */
+
+int64_t dlm_mark_read(int homefd); /* before the journal is opened; 0: it does not say */
+int dlm_mark_missing(const struct dlm_store *s, int64_t mark,
+                     dlmgr_error *e); /* there was a journal */
+int dlm_mark_check(struct dlm_store *s, int64_t mark, dlmgr_error *e);
+int dlm_mark_count(struct dlm_store *s);  /* within the transaction */
+void dlm_mark_write(struct dlm_store *s); /* once it is durable */
 
 /* ---- derived.c ------------------------------------------------------------------------------------ */
 

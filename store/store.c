@@ -57,12 +57,17 @@ static int read_tag(struct dlm_store *s, dlmgr_error *e)
 
 static int open_parts(struct dlm_store *s, dlmgr_error *e)
 {
-    int r = dlm_file_open(&dlm_file_journal, s->homefd, s->home, s->mode, &s->db, e);
+    int64_t mark = dlm_mark_read(s->homefd);
+    int r = dlm_mark_missing(s, mark, e);
 
+    if (r == 0)
+        r = dlm_file_open(&dlm_file_journal, s->homefd, s->home, s->mode, &s->db, e);
     if (r == 0)
         r = prepare(s, e);
     if (r == 0)
         r = read_tag(s, e);
+    if (r == 0)
+        r = dlm_mark_check(s, mark, e);
     if (r == 0 && s->mode == DLM_STORE_WRITE && dlm_file_trust(s->db) != SQLITE_OK)
         r = dlm_fail(e, DLMGR_EJOURNAL, "%s/journal.db cannot be set up", s->home);
     return r;
@@ -77,6 +82,7 @@ int dlm_store_open(int homefd, const char *home, int mode, struct dlm_store **re
         return dlm_fail(e, DLMGR_ENOMEM, "out of memory");
     s->homefd = fcntl(homefd, F_DUPFD_CLOEXEC, 3);
     s->mode = mode;
+    s->mark = -1;
     s->home = dlm_strdup(home);
     if (s->homefd < 0)
         r = dlm_fail_errno(e, DLMGR_EIO, home, "%s cannot be held open", home);
@@ -101,6 +107,7 @@ void dlm_store_close(struct dlm_store *s)
     for (int q = 0; q < QUERIES; q++)
         sqlite3_finalize(s->queries[q]);
     sqlite3_close(s->db);
+    dlm_cleanup_fd(&s->mark);
     if (s->homefd >= 0)
         close(s->homefd);
     free(s->home);
@@ -125,6 +132,7 @@ int dlm_store_begin(struct dlm_store *s)
     if (s->in_tx || s->mode != DLM_STORE_WRITE)
         return DLMGR_EINVAL;
     s->in_tx = true;
+    s->changes = sqlite3_total_changes(s->db);
     r = dlm_sql_run(s, Q_BEGIN, "");
     if (r == 0 && s->gone_done)
         r = dlm_sql_run(s, Q_GONE_CLEAR, "");
@@ -137,6 +145,8 @@ static int commit(struct dlm_store *s)
 {
     int r = s->broken ? s->broken : dlm_derived_flush(s);
 
+    if (r == 0)
+        r = dlm_mark_count(s);
     if (r == 0)
         r = dlm_secrets_commit(s);
     return r == 0 ? dlm_sql_run(s, Q_COMMIT, "") : r;
@@ -151,6 +161,7 @@ int dlm_store_commit(struct dlm_store *s, dlmgr_error *e)
         dlm_store_rollback(s);
         return r;
     }
+    dlm_mark_write(s);
     s->news = MAX(s->news, s->news_pending);
     s->gone_done = false;
     transaction_ended(s);

@@ -23,6 +23,9 @@
 
 struct dlm_store;
 
+/* e->sys_errno of a journal that is whole, and in which less has happened than there had. */
+#define DLM_STORE_LOST ENODATA
+
 enum dlm_store_mode { DLM_STORE_READ, DLM_STORE_WRITE };
 
 /*

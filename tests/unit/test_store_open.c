@@ -343,6 +343,92 @@ static void test_open_migrates(void)
     }
 }
 
+/* ---- In which less has happened than had -------------------------------------------------------------------------- */
+
+/* A file of the home as it is, under another name of it, or back. */
+static void copy(const char *from, const char *to)
+{
+    static unsigned char data[1 << 20];
+    CLEANUP_FD int in = openat(journal_homefd(), from, O_RDONLY | O_CLOEXEC),
+                   out = openat(journal_homefd(), to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                                0600);
+    ssize_t n = in < 0 || out < 0 ? -1 : dlm_pread_all(in, data, sizeof(data), 0);
+
+    CU_ASSERT_FATAL(n >= 0 && dlm_pwrite_all(out, data, (size_t)n, 0) == 0);
+}
+
+static int truncateat(const char *name, off_t size)
+{
+    CLEANUP_FD int fd = openat(journal_homefd(), name, O_RDWR | O_CLOEXEC);
+
+    return fd < 0 ? -1 : ftruncate(fd, size);
+}
+
+static void refuses_less(const char *about, const char *says)
+{
+    for (int mode = DLM_STORE_READ; mode <= DLM_STORE_WRITE; mode++) {
+        struct dlm_store *s = NULL;
+        dlmgr_error e = {0};
+
+        CHECK_INT(dlm_store_open(journal_homefd(), journal_home(), mode, &s, &e), DLMGR_EJOURNAL);
+        test_about("%s: %s", about, e.text);
+        CHECK_INT(e.sys_errno, DLM_STORE_LOST);
+        CU_ASSERT(strstr(e.text, says) != NULL);
+    }
+}
+
+/* An older copy, a WAL that lost its end, a journal that is gone: said, and not opened, until the mark is taken away. */
+static void test_open_refuses_less(void)
+{
+    struct dlm_store *s;
+
+    make_journal();
+    copy("journal.db", "old");
+    s = journal_open(DLM_STORE_WRITE);
+    journal_add(s, "http://h:80/g");
+    journal_add(s, "http://h:80/h");
+    copy("journal.db", "new");
+    copy("journal.db-wal", "wal");
+    journal_close(s);
+    journal_close(journal_open(DLM_STORE_READ));
+
+    copy("old", "journal.db");
+    refuses_less("an older one", "last 2 changes");
+    copy("new", "journal.db");
+    copy("wal", "journal.db-wal");
+    CU_ASSERT_FATAL(unlinkat(journal_homefd(), "journal.db-shm", 0) == 0 || errno == ENOENT);
+    journal_close(journal_open(DLM_STORE_READ));
+    CU_ASSERT_FATAL(truncateat("journal.db-wal", 5000) == 0);
+    refuses_less("a WAL without its end", "are lost");
+    CU_ASSERT_FATAL(unlinkat(journal_homefd(), "journal.db", 0) == 0 &&
+                    unlinkat(journal_homefd(), "journal.db-wal", 0) == 0);
+    refuses_less("none", "is missing");
+    CU_ASSERT_FATAL(unlinkat(journal_homefd(), "mark", 0) == 0);
+    make_journal();
+}
+
+/* A mark that makes no sense says nothing, and neither does a batch that changed nothing. */
+static void test_open_marks(void)
+{
+    struct dlm_store *s;
+    uint64_t mark, wal;
+
+    make_journal();
+    CU_ASSERT_FATAL(truncateat("mark", 9) == 0);
+    s = journal_open(DLM_STORE_WRITE);
+    journal_add(s, "http://h:80/g");
+    mark = journal_file_sum("mark");
+    wal = journal_file_sum("journal.db-wal");
+    journal_begin(s);
+    journal_commit(s);
+    CHECK_INT(journal_file_sum("mark") == mark, 1);
+    CHECK_INT(journal_file_sum("journal.db-wal") == wal, 1);
+    journal_add(s, "http://h:80/h");
+    CHECK_INT(journal_file_sum("mark") != mark, 1);
+    journal_close(s);
+    journal_close(journal_open(DLM_STORE_WRITE));
+}
+
 /* ---- The walk itself, with steps of our own ---------------------------------------------------------------------- */
 
 static const struct dlm_step steps[] = {
@@ -413,6 +499,8 @@ static const struct test tests[] = {
     TEST(test_open_without_locks),
     TEST(test_open_migrates),
     TEST(test_open_walks_steps),
+    TEST(test_open_refuses_less),
+    TEST(test_open_marks),
 };
 
 TEST_MAIN("store_open", tests)
