@@ -373,18 +373,21 @@ static int lock_fcntl(int fd, int cmd, short type, struct flock *fl)
     return r;
 }
 
-/* Is the file that we have open still the one that stands in the home? */
-static bool lock_is_there(const struct lock *l, int homefd)
+/* Is the file that we have open still the one that stands in the home? 0: no, 1: yes, or -errno. */
+static int lock_is_there(const struct lock *l, int homefd)
 {
     struct stat ours, theirs;
 
-    return fstat(l->fd, &ours) == 0 && fstatat(homefd, "lock", &theirs, AT_SYMLINK_NOFOLLOW) == 0 &&
-           ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
+    if (fstat(l->fd, &ours) < 0)
+        return -errno;
+    if (fstatat(homefd, "lock", &theirs, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }
 
 static int lock_file_open(struct lock *l, const struct dlm_home *h, int flags)
 {
-    if (l->fd >= 0 && lock_is_there(l, h->fd))
+    if (l->fd >= 0 && lock_is_there(l, h->fd) > 0)
         return 0;
     if (l->fd >= 0)
         close(l->fd);
@@ -418,6 +421,7 @@ static int fail_busy(const struct dlm_home *h, int pid, dlmgr_error *e)
 static int lock_take(struct lock *l, struct dlm_home *h, dlmgr_error *e)
 {
     struct flock fl;
+    int there;
 
     if (l->holder)
         return fail_busy(h, (int)getpid(), e);
@@ -431,7 +435,13 @@ static int lock_take(struct lock *l, struct dlm_home *h, dlmgr_error *e)
                                   "%s/lock cannot be locked (a home needs a file system with working locks)",
                                   h->path);
         }
-    } while (!lock_is_there(l, h->fd));
+        there = lock_is_there(l, h->fd);
+    } while (there == 0);
+    if (there < 0) {
+        lock_fcntl(l->fd, F_SETLK, F_UNLCK, &fl);
+        errno = -there;
+        return dlm_fail_errno(e, DLMGR_EHOME, h->path, "cannot look at %s/lock", h->path);
+    }
     l->holder = h;
     h->locked = true;
     return 0;
