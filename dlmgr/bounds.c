@@ -44,6 +44,7 @@ static const dlmgr_limit table[] = {
     {"user-data", "bytes", FIXED(DLM_USER_DATA_MAX), "of a task"},
     {"held-bytes", "bytes", FIXED((int64_t)DLM_HELD_MAX),
      "of a body that wait in memory for the disk, each connection"},
+    {"receive-bytes", "bytes", FIXED(DLM_RECEIVE_MAX), "that are received at once, each connection"},
     {"control-message", "bytes", FIXED(DLM_RPC_LINE_MAX), "of a request at the control socket"},
     {"control-depth", "", FIXED(DLM_RPC_DEPTH_MAX), "of its nesting"},
     {"control-connections", "", FIXED(DLM_CONNS_MAX),

@@ -15,6 +15,7 @@
 #define DLM_LOCATION_MAX 8192
 #define DLM_URL_MAX 65535 /* bytes of a URL that we accept */
 #define DLM_HELD_MAX ((size_t)KIB(64))
+#define DLM_RECEIVE_MAX (512L * 1024) /* a third of the CPU that 16 KiB cost */
 #define DLM_REDIRECTS_MOST 50
 #define DLM_RESTARTS_MAX 5
 #define DLM_SIZE_MAX (INT64_C(1) << 50)

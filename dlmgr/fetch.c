@@ -17,10 +17,11 @@
  */
 #include "dlmgr/fetch.h"
 
+#include "dlmgr/bounds.h"
+
 #include <sys/socket.h>
 
 #define KEPT_MAX 64
-#define BUFFER_SIZE (512L * 1024) /* a third of the CPU that 16 KiB cost */
 
 struct watch {
     uv_poll_t poll;
@@ -339,7 +340,7 @@ static void set_common(const struct dlm_fetch *f, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, DLM_RECEIVE_MAX);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT,
                      1L); /* or a dead name server holds up whoever ends a request: it is a thread's getaddrinfo() */
