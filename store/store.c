@@ -42,6 +42,8 @@ static int read_tag(struct dlm_store *s, dlmgr_error *e)
 
     if (r < 0) {
         dlm_store_error(s, r, e);
+        if (e && r == DLMGR_EJOURNAL)
+            e->sys_errno = EUCLEAN; /* for doctor: damaged, not somebody else's */
         return r;
     }
     if (!tag || strlen(tag) != 4 || strspn(tag, "0123456789abcdef") != 4) {
@@ -49,6 +51,8 @@ static int read_tag(struct dlm_store *s, dlmgr_error *e)
         s->fail_errno = 0;
         snprintf(s->fail_text, sizeof(s->fail_text), "the setting `tag` is missing or wrong");
         dlm_store_error(s, DLMGR_EJOURNAL, e);
+        if (e)
+            e->sys_errno = EUCLEAN;
         return DLMGR_EJOURNAL;
     }
     memcpy(s->tag, tag, sizeof(s->tag));
