@@ -36,7 +36,7 @@ test_fail_then_set_and_retry()
     fixture_start
     ln -s nowhere a
     expect 13 "$DLMGR" get --on-exists fail "$FIXTURE_URL/a?$Q"
-    err_has 'is there already'
+    err_has 'is a symlink already'
     expect 0 "$DLMGR" set 1 --out b
     expect 0 "$DLMGR" retry --start 1
     expect 0 "$DLMGR" wait 1
