@@ -4,7 +4,7 @@
 # all.sh - make hostile: the table against dlmgr, the programs beside it, and the table against other tools for comparison.
 #
 # TOOLS="dlmgr" leaves the comparison out. Each program counts its own cases and violations; a row below says how it is called, and one that is not
-# built is said to be missing. resets.c is asked for one place in 64 here (resets.sh: all of them, for many minutes).
+# built is said to be missing. resets.c is asked for one place in 64 here (resets.sh: all of them, for many minutes), and corrupt.c for 500 of its files.
 set -u -o pipefail
 cd "$(dirname "$0")/../.." || exit 1
 B=${B:-build}
@@ -20,6 +20,7 @@ programs=(
     "files|$B/hostile/files"
     "environment|$B/hostile/environment"
     "redirects|$B/hostile/test_redirects"
+    "corrupt|$B/hostile/corrupt 500 $SEED"
     "resets|$B/hostile/resets --seed $SEED --step 64 0 65535"
     "neighbours|$B/hostile/neighbours"
     "flood|$B/hostile/test_flood"

@@ -9,7 +9,7 @@
  *     lost     a task or an event is not there, and nobody said a word
  *     altered  it is there with another url, out, key, state or text, and nobody said a word
  *
- *     corrupt [FILES [FIRST SEED]]     corrupt: 10000 files, crashes 0, silent losses 0 (...)
+ *     corrupt [FILES [FIRST SEED]]     corrupt: 10000 cases, crashes 0, silent losses 0, ...
  */
 #include "dlmgr/doctor.h"
 #include "dlmgr/home.h"
@@ -478,7 +478,7 @@ int main(int argc, char **argv)
                sum.by_kind[k][ALTERED]);
     printf("  told %ld, unharmed %ld, unusable after --fix %ld, of told journals %ld of %ld tasks and events are there after --fix\n",
            sum.told, sum.same, sum.unusable, sum.kept_items, sum.all_items);
-    printf("corrupt: %ld files, crashes %ld, silent losses %ld, silent alterations %ld\n",
-           sum.files, sum.crashes, sum.lost, sum.altered);
+    printf("corrupt: %ld cases, crashes %ld, silent losses %ld, silent alterations %ld, violations %ld\n",
+           sum.files, sum.crashes, sum.lost, sum.altered, sum.crashes + sum.lost);
     return status || sum.crashes || sum.lost;
 }

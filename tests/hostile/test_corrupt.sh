@@ -8,7 +8,7 @@
 test_no_damage_is_silent()
 {
     expect 0 "$B/hostile/corrupt" 60 1
-    out_has '^corrupt: 60 files, crashes 0, silent losses 0'
+    out_has '^corrupt: 60 cases, crashes 0, silent losses 0'
 }
 
 run_stories "$@"
