@@ -118,7 +118,7 @@ static int resume_found(struct cli *cli, struct get *get, int64_t id)
                                .states = 1u << DLMGR_PAUSED};
     dlmgr_error error;
     int64_t resumed = 0;
-    int r = dlmgr_act(get->adding.handle, DLMGR_RESUME, &selector, &resumed, &error);
+    int r = dlmgr_act(get->follow.handle, DLMGR_RESUME, &selector, &resumed, &error);
 
     /* It may have ended since it was found: following it will tell. */
     if (r && r != DLMGR_ESTATE && r != DLMGR_ENOTFOUND)
@@ -236,7 +236,7 @@ static int stdout_dir(struct cli *cli, struct get *get)
 {
     if (!get->to_stdout)
         return 0;
-    cli->args.add.dir = cli_arena_print(&cli->arena, "%s/stdout", dlmgr_home(get->adding.handle));
+    cli->args.add.dir = cli_arena_print(&cli->arena, "%s/stdout", dlmgr_home(get->follow.handle));
     cli->args.add.create_dirs = 1;
     return 0;
 }
@@ -259,31 +259,18 @@ static int leave(struct cli *cli)
     return cli_daemon_need(cli);
 }
 
-/*
- * Before an engine of ours begins: it would work on what the journal has, and an unfinished task that is to be continued could be done before
- * it was looked for, and then be fetched a second time.
- */
-static int add(struct cli *cli, struct get *get)
-{
-    CLOSES dlmgr *handle = NULL;
-    dlmgr_error error;
-    int code;
-
-    if (cli_open(cli, DLMGR_EITHER, &handle, &error) != 0)
-        return cli_fail_error(cli, &error, NULL);
-    get->adding.handle = handle;
-    code = stdout_dir(cli, get);
-    return code ? code : cli_adding_add(cli, &get->adding);
-}
-
 static int fetch(struct cli *cli, struct get *get)
 {
     int code = cli_adding_check(cli, &get->adding);
 
     if (code == 0)
-        code = add(cli, get);
-    if (code == 0)
         code = cli_follow_open(&get->follow);
+    if (code == 0)
+        code = stdout_dir(cli, get);
+    if (code == 0) {
+        get->adding.handle = get->follow.handle;
+        code = cli_adding_add(cli, &get->adding);
+    }
     if (code)
         return code;
     code = cli_follow_these(&get->follow);
