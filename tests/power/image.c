@@ -70,7 +70,7 @@ void names_copy(struct names *to, const struct names *from)
 void bytes_size(struct bytes *b, int64_t size)
 {
     if (size > b->room) {
-        b->room = size + size / 2;
+        b->room = size + size / 2 + 1;
         b->at = realloc(b->at, (size_t)b->room);
         if (!b->at)
             abort();
