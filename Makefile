@@ -63,7 +63,7 @@ MAN := $(patsubst docs/man/%.scd,$(B)/man/%,$(wildcard docs/man/*.scd))
 OTHERS := $(patsubst %,$(B)/as/%/dlmgr,1.0.0-1-2 2.0.0-2-3 3.0.0-4-5) $(B)/as/1.0.0-1-2/listener
 # What `check` runs: every test_* program and every story. Sanitizers need only those that run our code.
 CODE_TESTS := $(foreach p,$(PROGS),$(if $(filter test_%,$(notdir $p)),$p)) \
-	$(wildcard tests/cli/*.sh tests/cli/engine/*.sh tests/*/test_*.sh tests/embed/*.sh tests/flow/*.sh)
+	$(filter-out tests/faults/%,$(wildcard tests/cli/*.sh tests/cli/engine/*.sh tests/*/test_*.sh tests/embed/*.sh tests/flow/*.sh))
 TESTS ?= $(CODE_TESTS) $(wildcard tests/faults/test_*.sh tests/lint/*.sh)
 
 all: $(B)/libdlmgr.so $(B)/libdlmgr.a $(B)/dlmgr $(MAN)
