@@ -588,7 +588,9 @@ static int by_value(const void *a, const void *b)
 
 static double percentile(struct world *w, int percent)
 {
-    return w->n ? w->us[(int64_t)(w->n - 1) * percent / 100] / 1000.0 : 0;
+    size_t at = w->n ? (size_t)(w->n - 1) * (size_t)percent / 100 : 0;
+
+    return w->n ? (double)w->us[at] / 1000 : 0;
 }
 
 static bool files_are_back(const struct world *w, int before)
