@@ -109,24 +109,11 @@ static void hide_cookies(struct dlm_hide *h, CURL *easy, const char *host)
 
 /* ---- All of it -------------------------------------------------------------------------------------- */
 
-/* Of an origin, scheme://host:port; an address of version 6 without its brackets. */
-static void host_of(const char *origin, char *host, size_t room)
-{
-    const char *at = strstr(origin, "://");
-    size_t len;
-
-    at = at ? at + 3 : origin;
-    len = *at == '[' ? strcspn(at, "]") : strcspn(at, ":");
-    at += *at == '[';
-    snprintf(host, room, "%.*s", (int)MIN(len, room - 1), at);
-    host[strcspn(host, "]")] = '\0';
-}
-
 void dlm_scene_hide(const struct dlm_scene *s, struct dlm_hide *ret)
 {
     char host[512];
 
-    host_of(s->at->origin ? s->at->origin : "", host, sizeof(host));
+    dlm_origin_host(s->at->origin ? s->at->origin : "", host, sizeof(host));
     dlm_hide_opts(ret, s->opts);
     dlm_hide_url(ret, s->at->wire);
     for (const struct curl_slist *l = s->referred; l; l = l->next)

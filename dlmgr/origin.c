@@ -97,3 +97,15 @@ void dlm_address_text(const union dlm_address *a, char out[64])
     else if (a->any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &a->in6.sin6_addr, ip, sizeof(ip)))
         snprintf(out, 64, "[%s]:%d", ip, ntohs(a->in6.sin6_port));
 }
+
+void dlm_origin_host(const char *origin, char *host, size_t room)
+{
+    const char *at = strstr(origin, "://"), *end;
+    size_t len;
+
+    at = at ? at + 3 : origin;
+    end = *at == '[' ? strchr(at, ']') : strrchr(at, ':');
+    at += *at == '[';
+    len = end ? (size_t)(end - at) : strlen(at);
+    snprintf(host, room, "%.*s", len < room ? (int)len : 0, at);
+}

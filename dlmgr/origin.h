@@ -28,4 +28,7 @@ union dlm_address {
 /* "127.0.0.1:80", "[::1]:80"; "" for another family. */
 void dlm_address_text(const union dlm_address *a, char out[64]);
 
+/* The host of an origin (scheme://host:port), an address of version 6 without its brackets; "" when there is no room for it. */
+void dlm_origin_host(const char *origin, char *host, size_t room);
+
 #endif

@@ -7,25 +7,23 @@
  */
 #include "dlmgr/proxy.h"
 
+#include "dlmgr/origin.h"
+
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <strings.h>
 
 #define HOST_MAX 256
 
-/* The host of an origin, without brackets; "" when it is too long to be one. */
+/* Without the dots that a name may end in. */
 static void host_of(const char *origin, char host[HOST_MAX])
 {
-    const char *at = strstr(origin, "://"), *end;
     size_t len;
 
-    at = at ? at + 3 : origin;
-    end = *at == '[' ? strchr(at, ']') : strrchr(at, ':');
-    at += *at == '[';
-    len = end ? (size_t)(end - at) : strlen(at);
-    while (len > 1 && at[len - 1] == '.')
-        len--;
-    snprintf(host, HOST_MAX, "%.*s", len < HOST_MAX ? (int)len : 0, at);
+    dlm_origin_host(origin, host, HOST_MAX);
+    len = strlen(host);
+    while (len > 1 && host[len - 1] == '.')
+        host[--len] = '\0';
 }
 
 /* Bytes of an address: 4, 16, or 0 when it is none. */

@@ -95,13 +95,9 @@ static int on_request(void *context, char *remote_ip, char *local_ip, int remote
 /* An address in the URL, which a proxy would not tell us of. */
 static bool host_may_be_used(const struct dlm_target *t, const char *origin)
 {
-    const char *host = strstr(origin, "://") + 3,
-               *end = *host == '[' ? strchr(host, ']') : strrchr(host, ':');
-    char ip[INET6_ADDRSTRLEN] = "";
+    char ip[INET6_ADDRSTRLEN];
 
-    host += *host == '[';
-    if (end && (size_t)(end - host) < sizeof(ip))
-        snprintf(ip, sizeof(ip), "%.*s", (int)(end - host), host);
+    dlm_origin_host(origin, ip, sizeof(ip));
     return text_may_be_used(t, ip, true);
 }
 

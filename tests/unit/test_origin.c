@@ -112,10 +112,29 @@ static void test_origin_other_families(void)
     CHECK_INT(dlm_address_is_private((const struct sockaddr *)&in6, sizeof(in6) - 1), true);
 }
 
+static void test_origin_host(void)
+{
+    static const struct {
+        const char *origin, *host;
+    } rows[] = {
+        {"http://example.org:80", "example.org"}, {"https://[::1]:443", "::1"},
+        {"http://127.0.0.1:8080", "127.0.0.1"},   {"example.org", "example.org"},
+        {"http://0123456789012345:80", ""}, /* no room */
+    };
+    char host[16];
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        test_about("%s", rows[i].origin);
+        dlm_origin_host(rows[i].origin, host, sizeof(host));
+        CHECK_STR(host, rows[i].host);
+    }
+}
+
 static const struct test tests[] = {
     TEST(test_origin_private_addresses),
     TEST(test_origin_public_addresses),
     TEST(test_origin_other_families),
+    TEST(test_origin_host),
 };
 
 TEST_MAIN("origin", tests)
