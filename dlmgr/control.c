@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #define BACKLOG 128
+#define COME_MAX 8 /* connections in a turn of the loop */
 #define CONNS_MIN 16
 #define FLUSH_MS 1000
 #define NO_MEMORY_MS 100
@@ -170,12 +171,28 @@ static void on_accept_time(uv_timer_t *timer)
     accept_one(container_of(timer, struct dlm_control, flush));
 }
 
+/* libuv accepts for as long as somebody comes, and who comes fast enough would have the loop for himself. */
 static void on_connection(uv_stream_t *listener, int status)
 {
-    if (status == 0)
-        return accept_one(listener->data);
+    struct dlm_control *d = listener->data;
+
     /* libuv would ask again at once, and for as long as no descriptor or memory is free do nothing else. */
-    unlisten(listener->data);
+    if (status != 0)
+        return unlisten(d);
+    dlm_conn_next_turn(d);
+    if (d->came++ < COME_MAX)
+        accept_one(d);
+    else
+        d->waits = true; /* and libuv asks for no other */
+}
+
+void dlm_control_let_in(struct dlm_control *d)
+{
+    d->came = d->waits;
+    if (d->waits) {
+        d->waits = false;
+        accept_one(d);
+    }
 }
 
 /* ---- Opening and closing ---------------------------------------------------------------------------------------- */

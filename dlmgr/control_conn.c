@@ -149,7 +149,7 @@ static void forget(struct dlm_owed *owed)
 
 static void on_turn(uv_idle_t *idle);
 
-static void next_turn(struct dlm_control *d)
+void dlm_conn_next_turn(struct dlm_control *d)
 {
     if (!d->stopping)
         uv_idle_start(&d->turn, on_turn); /* a timer of 0 ms could come again before the poll */
@@ -165,7 +165,7 @@ static void settle(struct dlm_control *d, const struct dlm_owed *owed)
     d->owed_bytes -= owed->bytes;
     d->large -= owed->is_large;
     if (owed->is_large)
-        next_turn(d);
+        dlm_conn_next_turn(d);
 }
 
 static void on_reply(void *context, int code, json_t *result, const dlmgr_error *error)
@@ -350,7 +350,7 @@ static bool take_turn(struct dlm_conn *c, size_t len)
         return false;
     }
     d->turned = true;
-    next_turn(d);
+    dlm_conn_next_turn(d);
     return true;
 }
 
@@ -383,6 +383,7 @@ static void on_turn(uv_idle_t *idle)
     uv_idle_stop(idle);
     d->turns++;
     d->turned = false;
+    dlm_control_let_in(d);
     go_on(d);
     if (d->turned)
         return;
@@ -393,14 +394,14 @@ static void on_turn(uv_idle_t *idle)
     if (!first)
         return;
     first->held = 0;
-    next_turn(d); /* should it have nothing to say any more, the next one's comes */
+    dlm_conn_next_turn(d); /* should it have nothing to say any more, the next one's comes */
     dlm_conn_read(first);
 }
 
 static void rest(struct dlm_conn *c)
 {
     c->rests = c->door->turns;
-    next_turn(c->door);
+    dlm_conn_next_turn(c->door);
 }
 
 static void handle_lines(struct dlm_conn *c)

@@ -36,6 +36,8 @@ struct dlm_control {
     uid_t home_uid;
     struct dlm_conn *conns;
     int most;       /* connections */
+    int came;       /* in this turn of the loop */
+    bool waits;     /* one more has come, and is let in in the next */
     uv_idle_t turn; /* the next long line may be handled */
     int64_t turns;
     bool turned;       /* one was in this turn of the loop */
@@ -61,6 +63,10 @@ void dlm_conn_refuse(struct dlm_conn *c, int code, const char *why);
 bool dlm_conn_has_gone(const struct dlm_conn *c);
 /* At the end: what waits for its turn is not asked any more. */
 void dlm_conn_forget_queue(struct dlm_control *d);
+
+/* Turns of the loop: on_turn() comes in the next one, and lets in who had to wait. */
+void dlm_conn_next_turn(struct dlm_control *d);
+void dlm_control_let_in(struct dlm_control *d);
 
 /* The last connection of a door that stops may have gone. */
 void dlm_control_left(struct dlm_control *d);

@@ -3,6 +3,7 @@
  * test_control.c - who is let in, what lines mean, and that nobody can hurt the owner: not by saying half, too much or nonsense, not
  * by never reading, not by leaving.
  */
+#include "dlmgr/control_conn.h"
 #include "dlmgr/json.h"
 #include "dlmgr/rpc.h"
 #include "tests/lib/deny.h"
@@ -108,37 +109,96 @@ static void on_door_closed(void *context)
     *(bool *)context = true;
 }
 
+/* A door on a loop of ours, that runs when we say so. */
+struct bare {
+    struct dlm_home *home;
+    struct dlm_control_host host;
+    struct dlm_control *c;
+    uv_loop_t loop;
+};
+
+static void bare_open(struct bare *b)
+{
+    dlmgr_error e = {0};
+
+    *b = (struct bare){.home = door_home()};
+    uv_loop_init(&b->loop);
+    b->host = (struct dlm_control_host){.home = b->home, .loop = &b->loop};
+    CU_ASSERT_FATAL(dlm_control_start(&b->host, &b->c, &e) == 0);
+}
+
+static int bare_knock(const struct bare *b)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock",
+             b->home->fd);
+    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    CHECK_INT(send(fd, "7\n", 2, MSG_NOSIGNAL), 2);
+    return fd;
+}
+
+static bool is_answered(int fd)
+{
+    char byte;
+
+    return recv(fd, &byte, 1, MSG_PEEK) == 1;
+}
+
+static void bare_close(struct bare *b)
+{
+    bool closed = false;
+
+    dlm_control_stop(b->c, on_door_closed, &closed);
+    while (!closed)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    CHECK_INT(uv_loop_close(&b->loop), 0);
+    dlm_home_close(b->home);
+}
+
 /* Without a free descriptor the loop goes on with its other work, and who knocked is let in once there is one. */
 static void test_control_without_descriptors_goes_on(void)
 {
     static const struct deny none[] = {{SYS_accept4, EMFILE}};
-    struct dlm_home *home = door_home();
-    struct dlm_control_host host = {.home = home};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    struct dlm_control *c = NULL;
-    dlmgr_error e = {0};
-    uv_loop_t loop;
-    bool closed = false;
-    char byte;
+    struct bare b;
+    int fd;
 
-    uv_loop_init(&loop);
-    host.loop = &loop;
-    CU_ASSERT_FATAL(dlm_control_start(&host, &c, &e) == 0);
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control.sock", home->fd);
-    CHECK_INT(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    CHECK_INT(send(fd, "7\n", 2, MSG_NOSIGNAL), 2);
-    CHECK_INT(deny_run(none, 1, run_a_while, &loop), 0);
-    CHECK_INT(recv(fd, &byte, 1, 0), -1);
-    for (int i = 0; i < 50 && recv(fd, &byte, 1, MSG_PEEK) != 1; i++)
-        run_a_while(&loop);
-    CHECK_INT(recv(fd, &byte, 1, 0), 1);
+    bare_open(&b);
+    fd = bare_knock(&b);
+    CHECK_INT(deny_run(none, 1, run_a_while, &b.loop), 0);
+    CU_ASSERT(!is_answered(fd));
+    for (int i = 0; i < 50 && !is_answered(fd); i++)
+        run_a_while(&b.loop);
+    CU_ASSERT(is_answered(fd));
     close(fd);
-    dlm_control_stop(c, on_door_closed, &closed);
-    while (!closed)
-        uv_run(&loop, UV_RUN_ONCE);
-    CHECK_INT(uv_loop_close(&loop), 0);
-    dlm_home_close(home);
+    bare_close(&b);
+}
+
+/* Who comes again and again does not have the loop for himself: a few are let in in each of its turns, and all in the end. */
+static void test_control_lets_in_a_few_in_a_turn(void)
+{
+    enum { N = 40, TURNS = N / 8 };
+    struct bare b;
+    int fds[N], before = 0, most = 0;
+
+    bare_open(&b);
+    for (int i = 0; i < N; i++)
+        fds[i] = bare_knock(&b);
+    for (int turn = 0; turn < TURNS; turn++) {
+        int inside = 0;
+
+        uv_run(&b.loop, UV_RUN_NOWAIT);
+        for (const struct dlm_conn *c = b.c->conns; c; c = c->next)
+            inside++;
+        most = MAX(most, inside - before);
+        before = inside;
+    }
+    CHECK_INT(most, N / TURNS);
+    CHECK_INT(before, N);
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    bare_close(&b);
 }
 
 /* 1 answered, 0 sent away, 2 could not connect. */
@@ -676,6 +736,7 @@ static const struct test tests[] = {
     TEST(test_control_socket_is_private),
     TEST(test_control_leaves_what_is_no_socket),
     TEST(test_control_without_descriptors_goes_on),
+    TEST(test_control_lets_in_a_few_in_a_turn),
     TEST(test_control_looks_who_comes),
     TEST(test_control_refuses_by_rows),
     TEST(test_control_nul_and_depth),
