@@ -18,6 +18,7 @@ failed=0 cases=0 violations=0
 
 programs=(
     "files|$B/hostile/files"
+    "mounts|tests/hostile/mounts.sh"
     "environment|$B/hostile/environment"
     "redirects|$B/hostile/test_redirects"
     "corrupt|$B/hostile/corrupt 500 $SEED"

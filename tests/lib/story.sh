@@ -169,6 +169,7 @@ story_owners()
         grep -vx -e "$$" -e "$BASHPID" || true
 }
 
+# story_undo, where a file has one: what is to be undone when the processes have gone.
 story_cleanup()
 {
     local p
@@ -176,6 +177,7 @@ story_cleanup()
     for p in $(cat "$TMP/pids" 2>/dev/null) $(story_owners); do
         end_process "$p"
     done
+    [ "$(type -t story_undo)" != function ] || story_undo
     rm -rf -- "$TMP"
 }
 
