@@ -108,8 +108,8 @@ int cli_settings(struct cli *cli);
 /* dlmgr_open() with the settings. A DLMGR_E code. */
 int cli_open(struct cli *cli, int mode, dlmgr **ret_handle, dlmgr_error *error);
 
-/* Own the home, else attach to its owner; tries both again for 6 s while an owner comes or goes. */
-int cli_open_work(struct cli *cli, dlmgr **ret_handle, dlmgr_error *error);
+/* Own the home, else attach to its owner; tries both again for 6 s while an owner comes or goes. held: an engine of ours begins at dlmgr_begin(). */
+int cli_open_work(struct cli *cli, bool held, dlmgr **ret_handle, dlmgr_error *error);
 
 /* For __attribute__((cleanup)). */
 void cli_close(dlmgr **handle);

@@ -29,7 +29,7 @@ void cli_follow_init(struct follow *follow, struct cli *cli)
 int cli_follow_open(struct follow *follow)
 {
     dlmgr_error error;
-    int r = follow->may_own ? cli_open_work(follow->cli, &follow->handle, &error)
+    int r = follow->may_own ? cli_open_work(follow->cli, follow->held, &follow->handle, &error)
                             : cli_open(follow->cli, DLMGR_EITHER, &follow->handle, &error);
 
     if (r)

@@ -19,6 +19,7 @@ struct follow {
     struct cli *cli;
     dlmgr *handle;
     bool may_own;
+    bool held;    /* an engine of ours begins at dlmgr_begin() */
     bool forever; /* stay when there is nothing to do (run) */
     bool owned;   /* there was an owner when this began */
     struct progress progress;

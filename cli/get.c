@@ -259,6 +259,17 @@ static int leave(struct cli *cli)
     return cli_daemon_need(cli);
 }
 
+/*
+ * An engine of ours goes on with the queue when all was added and not before: an unfinished task that is to be continued could be done before it was
+ * looked for, and then be fetched a second time.
+ */
+static int begin(struct cli *cli, struct get *get)
+{
+    dlmgr_error error;
+
+    return dlmgr_begin(get->follow.handle, &error) ? cli_fail_error(cli, &error, NULL) : 0;
+}
+
 static int fetch(struct cli *cli, struct get *get)
 {
     int code = cli_adding_check(cli, &get->adding);
@@ -271,6 +282,8 @@ static int fetch(struct cli *cli, struct get *get)
         get->adding.handle = get->follow.handle;
         code = cli_adding_add(cli, &get->adding);
     }
+    if (code == 0)
+        code = begin(cli, get);
     if (code)
         return code;
     code = cli_follow_these(&get->follow);
@@ -301,7 +314,7 @@ int cli_get(struct cli *cli)
     get.adding = (struct adding){.find = !cli->args.fresh, .added = on_added, .context = &get};
     cli_signals_catch();
     cli_follow_init(&get.follow, cli);
-    get.follow.may_own = true;
+    get.follow.may_own = get.follow.held = true;
     get.follow.ended = on_ended;
     get.follow.context = &get;
     code = fetch(cli, &get);

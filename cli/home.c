@@ -52,14 +52,17 @@ int cli_open(struct cli *cli, int mode, dlmgr **ret_handle, dlmgr_error *error)
     return dlmgr_open(mode, &options, ret_handle, error);
 }
 
-int cli_open_work(struct cli *cli, dlmgr **ret_handle, dlmgr_error *error)
+int cli_open_work(struct cli *cli, bool held, dlmgr **ret_handle, dlmgr_error *error)
 {
     int64_t until = cli_clock() + BOTH_MS;
+    dlmgr_options options;
     dlmgr_error attach;
     int r, other;
 
+    options_fill(cli, &options);
+    options.held = held;
     for (;;) {
-        r = cli_open(cli, DLMGR_OWN, ret_handle, error);
+        r = dlmgr_open(DLMGR_OWN, &options, ret_handle, error);
         if (r != DLMGR_EBUSY)
             return r;
         other = cli_open(cli, DLMGR_ATTACH, ret_handle, &attach);

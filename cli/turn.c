@@ -48,7 +48,7 @@ static int work(struct follow *follow, dlmgr_error *error)
     int r = attach(follow, RESTART_MS, error);
 
     return r == DLMGR_ENOOWNER && !cli_interrupted()
-               ? cli_open_work(follow->cli, &follow->handle, error)
+               ? cli_open_work(follow->cli, false, &follow->handle, error)
                : r;
 }
 

@@ -71,6 +71,7 @@ static int own(struct dlmgr *h, const dlmgr_options *o, dlmgr_error *e)
         .keep_done_ms = o->keep_done_ms ? o->keep_done_ms : -1,
         .keep_done_n = o->keep_done_n ? o->keep_done_n : -1,
         .listen_fd = o->listen_fd,
+        .held = o->held,
         .bounds = dlm_bounds_normal(),
     };
     int r = dlm_bounds_set_all(&settings.bounds, o->limits, e);
@@ -160,6 +161,19 @@ int dlmgr_open(int mode, const dlmgr_options *options, dlmgr **ret_handle, dlmgr
     else
         *ret_handle = h;
     return r;
+}
+
+int dlmgr_begin(dlmgr *handle, dlmgr_error *error)
+{
+    dlmgr_error mine = {0};
+    int r = dlm_api_enter(handle, error ? error : &mine);
+
+    if (r < 0)
+        return r;
+    if (handle->engine)
+        dlm_engine_begin(handle->engine);
+    dlm_api_leave(handle);
+    return 0;
 }
 
 int dlmgr_place_of(const dlmgr *handle)

@@ -137,10 +137,11 @@ static void on_async(uv_async_t *async)
 {
     struct dlm_engine *e = container_of(async, struct dlm_engine, async);
     struct dlm_call *calls;
-    bool stop;
+    bool begin, stop;
 
     pthread_mutex_lock(&e->lock);
     calls = TAKE_PTR(e->calls);
+    begin = e->begin;
     stop = e->stop;
     pthread_mutex_unlock(&e->lock);
     while (calls) {
@@ -152,6 +153,8 @@ static void on_async(uv_async_t *async)
         else
             dlm_engine_serve(e, call->method, call->params, on_answer, call);
     }
+    if (begin && !e->closing)
+        dlm_sched_begin(&e->sched);
     if (stop && !e->closing)
         begin_closing(e);
 }
@@ -275,6 +278,7 @@ static int start_rooms(struct dlm_engine *e, struct dlm_store *store, dlmgr_erro
     s->max_per_host = e->settings.max_per_host;
     s->keep_done_ms = e->settings.keep_done_ms;
     s->keep_done_n = e->settings.keep_done_n;
+    s->held = e->settings.held;
     s->after_take = after_take;
     s->context = e;
     return dlm_sched_start(s, &e->loop);
@@ -411,14 +415,25 @@ int dlm_engine_start(struct dlm_home *home, const struct dlm_engine_settings *se
     return 0;
 }
 
+/* One of the two words that the loop is told besides its calls. */
+static void say(struct dlm_engine *e, bool *word)
+{
+    pthread_mutex_lock(&e->lock);
+    *word = true;
+    uv_async_send(&e->async);
+    pthread_mutex_unlock(&e->lock);
+}
+
+void dlm_engine_begin(struct dlm_engine *e)
+{
+    say(e, &e->begin);
+}
+
 void dlm_engine_stop(struct dlm_engine *e)
 {
     if (!e)
         return;
-    pthread_mutex_lock(&e->lock);
-    e->stop = true;
-    uv_async_send(&e->async);
-    pthread_mutex_unlock(&e->lock);
+    say(e, &e->stop);
     pthread_join(e->thread, NULL);
     uv_loop_close(&e->loop);
     engine_free(e);

@@ -18,6 +18,7 @@ struct dlm_engine_settings {
     int max_active, max_per_host;
     int64_t limit_rate, keep_done_ms, keep_done_n; /* -1: keep all */
     int listen_fd;                                 /* see control.h; 0 none */
+    bool held;                                     /* see dlm_engine_begin() */
     struct dlm_bounds bounds;
 };
 
@@ -28,6 +29,9 @@ int dlm_engine_start(struct dlm_home *home, const struct dlm_engine_settings *se
                      struct dlm_log log, struct dlm_engine **ret, dlmgr_error *e);
 /* Checkpoint what runs, close, join, free; at most 5 s. NULL is fine. */
 void dlm_engine_stop(struct dlm_engine *e);
+
+/* One that was started held goes on with its tasks. Any thread. */
+void dlm_engine_begin(struct dlm_engine *e);
 
 /* Any thread but the loop's: asks for a method and waits for its answer. params is stolen; *ret_result is the caller's. */
 int dlm_engine_call(struct dlm_engine *e, const char *method, json_t *params, json_t **ret_result,

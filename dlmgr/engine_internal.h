@@ -40,7 +40,7 @@ struct dlm_engine {
     pthread_mutex_t lock;
     pthread_cond_t answered;
     struct dlm_call *calls; /* posted by other threads; under lock */
-    bool stop;              /* under lock */
+    bool begin, stop;       /* under lock */
 
     bool closing, closed;
     int64_t closing_until;

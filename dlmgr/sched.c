@@ -267,7 +267,7 @@ static void pump(struct dlm_sched *s)
 {
     int active = 0, room, want;
 
-    if (s->draining)
+    if (s->draining || s->held)
         return;
     for (const struct dlm_task *t = s->tasks.head; t; t = t->next)
         active += dlm_task_is_active(t);
@@ -331,7 +331,7 @@ static void on_woken(struct dlm_op *op)
 void dlm_sched_wake(struct dlm_sched *s)
 {
     s->wake_again = s->waking;
-    if (s->waking || s->draining)
+    if (s->waking || s->draining || s->held)
         return;
     s->waking = true;
     s->wake_op.work = wake_work;
@@ -467,6 +467,12 @@ static void on_tick(uv_timer_t *timer)
         prune(s);
 }
 
+static void go_on(struct dlm_sched *s)
+{
+    look(s);
+    dlm_sched_wake(s);
+}
+
 int dlm_sched_start(struct dlm_sched *s, uv_loop_t *loop)
 {
     s->loop = loop;
@@ -486,9 +492,17 @@ int dlm_sched_start(struct dlm_sched *s, uv_loop_t *loop)
     s->storage_due = true; /* there may be room by now */
     s->stepped = true;     /* and it may have been set back while nobody was here */
     s->apart = dlm_clock_wall() - dlm_clock_mono();
-    look(s);
-    dlm_sched_wake(s);
+    if (!s->held)
+        go_on(s);
     return 0;
+}
+
+void dlm_sched_begin(struct dlm_sched *s)
+{
+    if (!s->held)
+        return;
+    s->held = false;
+    go_on(s); /* and the pump, before the loop sleeps */
 }
 
 void dlm_sched_drain(struct dlm_sched *s)

@@ -25,6 +25,7 @@ struct dlm_sched {
     struct dlm_task **ready; /* taken and not started, in order */
     size_t n_ready;
     bool more;         /* the queue may have something for us */
+    bool held;         /* go on with nothing before dlm_sched_begin() */
     bool draining;     /* take nothing more */
     bool stuck;        /* the journal cannot commit */
     int prefetch;      /* how many to take in advance */
@@ -67,8 +68,10 @@ struct dlm_sched {
 /* How many descriptors downloads may have, of this process's soft limit; limit: the owner's own, 0 none. Room for one task at least. */
 int64_t dlm_sched_room(int64_t limit);
 
-/* s->tasks (but ops and context), limits and after_take are filled in; the rest is zero. */
+/* s->tasks (but ops and context), limits, held and after_take are filled in; the rest is zero. */
 int dlm_sched_start(struct dlm_sched *s, uv_loop_t *loop);
+/* One that was held goes on; any other does already. */
+void dlm_sched_begin(struct dlm_sched *s);
 /* There may be new work, or another time to wake at. */
 void dlm_sched_wake(struct dlm_sched *s);
 /* Nothing new; those at work checkpoint and go back to the queue, until s->tasks.n is 0. */

@@ -159,6 +159,7 @@ typedef struct dlmgr_options {
     int trust_group;      /* 1: accept a group-writable home */
     int listen_fd; /* 0 none; for DLMGR_OWN, a listening socket of the home's control.sock that a service manager made */
     const char *const *limits; /* "name=value", ends in NULL; or NULL: see dlmgr_limit_at() */
+    int held; /* 1: for DLMGR_OWN, the engine goes on with no task before dlmgr_begin() */
 } dlmgr_options;
 
 /* Initialise an option struct: all zero but its size. */
@@ -191,6 +192,12 @@ enum dlmgr_limit_kind {
     DLMGR_LIMIT_TASK,  /* an option of each task has this name */
     DLMGR_LIMIT_FIXED,
 };
+
+/*
+ * An engine that was opened held works on its tasks from now on; of any other handle it changes nothing. So a program can look at what the last run
+ * left, and add to it or change it, before any of it goes on. Until then dlmgr_wait() and dlmgr_run() wait for that as well. Any thread.
+ */
+DLMGR_API int dlmgr_begin(dlmgr *handle, dlmgr_error *error);
 
 /* What bounds what a server or a caller can make us do; dlmgr.conf(5) has them all in one table. */
 typedef struct dlmgr_limit {

@@ -215,6 +215,54 @@ static void test_old_work_is_finished(void)
     }
 }
 
+/* ---- Held ------------------------------------------------------------------------------------------------------------- */
+
+/* How they are found; nothing of what ran or was being committed has moved, and the server was asked for nothing. */
+static void is_as_it_was_left(const struct house *h)
+{
+    static const int states[] = {
+        [DONE] = DLMGR_DONE,           [FAILED] = DLMGR_FAILED,         [WAITING] = DLMGR_WAITING,
+        [CANCELLED] = DLMGR_CANCELLED, [PAUSED] = DLMGR_PAUSED,         [RUNNING] = DLMGR_QUEUED,
+        [VERIFYING] = DLMGR_QUEUED,    [COMMITTING] = DLMGR_COMMITTING, [QUEUED] = DLMGR_QUEUED,
+    };
+    struct fx_log log;
+
+    for (size_t i = 0; i < ARRAY_SIZE(tasks); i++) {
+        test_about("%s", tasks[i].name);
+        CHECK_INT(house_look(h, tasks[i].id).state, states[tasks[i].id]);
+    }
+    CHECK_INT(fx_log_settle(h->fx, 5000, &log), 0);
+    CHECK_INT(log.count, 0);
+    fx_log_free(&log);
+}
+
+/* Half a second is enough for all of them. */
+static void test_a_held_owner_does_nothing_before_it_begins(void)
+{
+    static const int64_t some[] = {VERIFYING, COMMITTING, QUEUED};
+    struct house h = {0};
+    dlmgr_error e = {0};
+
+    snprintf(h.home, sizeof(h.home), "%s/home", test_dir());
+    snprintf(h.dir, sizeof(h.dir), "%s/files", test_dir());
+    CU_ASSERT_FATAL(mkdir(h.dir, 0755) == 0 && fx_start(&h.fx, NULL) == 0);
+    leave(&h, DLM_SCHEMA_VERSION);
+    h.options.held = 1;
+    house_open(&h);
+    for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+        CHECK_INT(dlmgr_wait(h.handle, &some[i], 1, 200, &e), DLMGR_ETIMEDOUT);
+    is_as_it_was_left(&h);
+    CHECK_INT(dlmgr_begin(h.handle, &e), 0);
+    CHECK_INT(dlmgr_begin(h.handle, &e), 0); /* once is enough */
+    for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+        CHECK_INT(house_wait(&h, some[i]).state, DLMGR_DONE);
+    house_close(&h);
+    h.options.held = 1; /* and one that never begins is closed like any other */
+    house_open(&h);
+    house_close(&h);
+    fx_stop(h.fx);
+}
+
 /* ---- Without an owner ---------------------------------------------------------------------------------------------- */
 
 static void set_version(const struct house *h, int version)
@@ -292,6 +340,7 @@ static void test_old_client_waits_for_its_owner(void)
 
 static const struct test all[] = {
     TEST(test_old_work_is_finished),
+    TEST(test_a_held_owner_does_nothing_before_it_begins),
     TEST(test_old_is_read_without_an_owner),
     TEST(test_old_client_waits_for_its_owner),
 };

@@ -95,9 +95,10 @@ int cli_open(struct cli *cli, int mode, dlmgr **ret_handle, dlmgr_error *error)
     return play_open(mode, ret_handle, error);
 }
 
-int cli_open_work(struct cli *cli, dlmgr **ret_handle, dlmgr_error *error)
+int cli_open_work(struct cli *cli, bool held, dlmgr **ret_handle, dlmgr_error *error)
 {
     (void)cli;
+    (void)held;
     return play_open(DLMGR_OWN, ret_handle, error);
 }
 

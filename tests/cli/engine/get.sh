@@ -93,6 +93,20 @@ test_get_again_continues()
     same "$(wc -l <"$TMP/out")" 1
 }
 
+# The engine of this get goes on with what is left only when all was looked for: the last of three thousand lines, long after it could have been done.
+test_get_again_finds_what_it_would_soon_have_done()
+{
+    fixture_start
+    expect 0 "$DLMGR" add --no-start "$FIXTURE_URL/left?size=1k"
+    seq -f "$FIXTURE_URL/f%.0f?size=1" 3000 | sed 's/$/\n paused=true/' >list
+    echo "$FIXTURE_URL/left?size=1k" >>list
+    expect 7 "$DLMGR" get --no-start -i list
+    err_has 'continuing task 1;'
+    out_has "$PWD/left\$"
+    expect 0 "$DLMGR" list --state done
+    same "$(wc -l <"$TMP/out")" 1 "done tasks"
+}
+
 test_get_does_not_hang_on_paused_tasks()
 {
     fixture_start
