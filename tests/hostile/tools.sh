@@ -8,18 +8,9 @@
 # go on with what is there, to try a few times without long pauses, and not to wait for more than ten seconds for a dead
 # server; dlmgr has no switch for the last. What has no equivalent is left out.
 
-# What was ended in the middle is gone on with by `run`. The same get would do as well, but it looks for its task when the queue is already being
-# worked: a task that ends sooner than that is added once more, and the file is there twice.
-unfinished()
-{
-    [ -n "${ENDED:-}" ] &&
-        [ -n "$("$DLMGR" --home "$dir/home" list --state queued,running,verifying,committing,waiting)" ]
-}
-
 call_dlmgr()
 {
     local args=(--retry-wait 0 -d "$dir/out") h u
-    ! unfinished || limited "$DLMGR" --home "$dir/home" --json run
     [ -n "${opt[name]:-}" ] || args+=(-o f)
     args+=(--max-tries "${opt[tries]:-4}")
     for h in "${headers[@]}"; do args+=(-H "$h"); done
