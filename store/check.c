@@ -84,7 +84,8 @@ static int apply(struct dlm_store *s, size_t i, bool *io_damaged, dlm_problem_fn
     return rc == SQLITE_DONE ? 0 : dlm_sql_failed(s, s->db, rc);
 }
 
-static int secrets_there(struct dlm_store *s, dlm_problem_fn fn, void *context)
+/* DLMGR_EJOURNAL: of secrets.db. A page of the journal that cannot be read is told, as in apply(). */
+static int secrets_there(struct dlm_store *s, bool *io_damaged, dlm_problem_fn fn, void *context)
 {
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(s->db, "SELECT id, secret FROM tasks WHERE secret > 0", -1, &st,
@@ -102,8 +103,11 @@ static int secrets_there(struct dlm_store *s, dlm_problem_fn fn, void *context)
                 context);
         }
     }
-    if (r == 0 && rc != SQLITE_DONE)
-        r = dlm_sql_failed(s, s->db, rc);
+    if (r == 0 && rc != SQLITE_DONE && (r = dlm_sql_failed(s, s->db, rc)) == DLMGR_EJOURNAL) {
+        fn(s->fail_text, context);
+        *io_damaged = true;
+        r = 0;
+    }
     sqlite3_finalize(st);
     return r;
 }
@@ -122,7 +126,7 @@ int dlm_store_check(struct dlm_store *s, dlm_problem_fn fn, void *context)
         }
     }
     if (r == 0)
-        r = secrets_there(s, fn, context);
+        r = secrets_there(s, &damaged, fn, context);
     dlm_read_end(s, begun);
     return r == 0 ? damaged : r;
 }
