@@ -38,6 +38,35 @@ static size_t report(struct cli *cli, json_t *problems)
     return left;
 }
 
+static void print_counts(struct cli *cli, const char *title, json_t *counts)
+{
+    const char *name, *text = "";
+    json_t *n;
+
+    json_object_foreach (counts, name, n)
+        if (json_integer_value(n))
+            text = cli_arena_print(&cli->arena, "%s%s%lld %s", text, *text ? ", " : "",
+                                   (long long)json_integer_value(n), name);
+    cli_print(cli, cli_arena_print(&cli->arena, "%s: %s", title, *text ? text : "nothing"));
+}
+
+/* What a damaged journal still says, and what it does not. */
+static void report_salvage(struct cli *cli, json_t *home, json_t *salvage)
+{
+    bool done = json_is_true(json_object_get(salvage, "done"));
+    json_t *notes = json_object_get(salvage, "notes"), *line;
+    size_t i;
+
+    print_counts(cli, done ? "saved" : "can be saved", json_object_get(salvage, "saved"));
+    print_counts(cli, done ? "lost" : "would be lost", json_object_get(salvage, "lost"));
+    json_array_foreach (notes, i, line)
+        cli_print(cli, json_is_string(line) ? json_string_value(line) : "a text that is not UTF-8");
+    if (done)
+        cli_print(cli, cli_arena_print(&cli->arena, "the damaged one is kept in %s/%s",
+                                       json_is_string(home) ? json_string_value(home) : "HOME",
+                                       text_of(salvage, "kept")));
+}
+
 int cli_doctor(struct cli *cli)
 {
     FREES char *text = NULL;
@@ -58,6 +87,8 @@ int cli_doctor(struct cli *cli)
                         text);
     }
     left = report(cli, problems);
+    if (!cli->args.json && json_is_object(json_object_get(answer, "salvage")))
+        report_salvage(cli, json_object_get(answer, "home"), json_object_get(answer, "salvage"));
     if (cli->args.json)
         cli_print_raw(cli, text);
     else if (json_array_size(problems) == 0)

@@ -236,11 +236,11 @@ static int look_inside(struct dlm_doctor *d)
 
 static int answer(struct dlm_doctor *d, char **ret_json)
 {
-    CLEANUP_JSON json_t *result = json_pack("{s:i, s:o, s:O}", "v", 1, "home",
+    CLEANUP_JSON json_t *result = json_pack("{s:i, s:o, s:O, s:O?}", "v", 1, "home",
                                             d->home ? dlm_bytes_to_json(d->home->path,
                                                                         strlen(d->home->path))
                                                     : json_null(),
-                                            "problems", d->problems);
+                                            "problems", d->problems, "salvage", d->salvage);
     char *text = result && !d->no_memory ? dlm_json_dump(result) : NULL;
 
     if (!text)
@@ -266,5 +266,6 @@ int dlm_doctor(const char *home, int fix, char **ret_json, dlmgr_error *e)
     if (d.quarantine >= 0)
         close(d.quarantine);
     json_decref(d.problems);
+    json_decref(d.salvage);
     return r;
 }

@@ -30,10 +30,9 @@ static const char rule_remedy[] =
 static const char secret_remedy[] =
     "`dlmgr set --url` gives it its URL anew; with headers or a password, remove it and add it again";
 static const char damage_remedy[] =
-    "`dlmgr doctor --fix` moves it away, and its tasks with it; files and parts stay";
+    "`dlmgr doctor --fix` begins a new one with all that can be read of it, and moves it away; files and parts stay";
 
-/* A message without the path that it begins with. */
-static const char *without_path(const dlmgr_error *e)
+const char *dlm_doctor_text(const dlmgr_error *e)
 {
     size_t len = strlen(e->path);
     const char *text = e->text;
@@ -43,8 +42,8 @@ static const char *without_path(const dlmgr_error *e)
     return text + strspn(text, ": ");
 }
 
-static void say_moved(struct dlm_doctor *d, const char *name, const char *what, const char *remedy,
-                      bool moved)
+void dlm_doctor_say_moved(struct dlm_doctor *d, const char *name, const char *what,
+                          const char *remedy, bool moved)
 {
     CLEANUP_BUF struct dlm_buf text = {0};
 
@@ -57,32 +56,25 @@ static void say_moved(struct dlm_doctor *d, const char *name, const char *what, 
         dlm_doctor_report(d, name, text.data, remedy, moved);
 }
 
-static const char *const mark_file[] = {"mark", NULL};
-
 /* *ret NULL: there is none, or it cannot be used, which is reported. */
 static int open_journal(struct dlm_doctor *d, struct dlm_store **ret)
 {
     dlmgr_error e = {0};
-    int r = dlm_store_open(d->home->fd, d->home->path, DLM_STORE_READ, ret, &e);
-    bool damaged = r == DLMGR_EJOURNAL && e.sys_errno == EUCLEAN;
+    int r = dlm_doctor_salvage_again(d)
+                ? dlm_store_open(d->home->fd, d->home->path, DLM_STORE_READ, ret, &e)
+                : DLMGR_ENOTFOUND;
+    bool damaged = r == DLMGR_EJOURNAL && (e.sys_errno == EUCLEAN || e.sys_errno == DLM_STORE_LOST),
+         mended;
 
     if (r == 0)
         return 0;
     *ret = NULL;
-    if (r == DLMGR_ENOTFOUND)
-        return 0;
-    if (r == DLMGR_EJOURNAL && e.sys_errno == DLM_STORE_LOST) {
-        bool moved = dlm_doctor_move(d, mark_file);
-
-        say_moved(d, "journal.db", without_path(&e), "`dlmgr doctor --fix` goes on without them",
-                  moved);
-        return moved ? open_journal(d, ret) : 0;
-    }
-    if (r == DLMGR_ENOMEM)
-        return r;
-    say_moved(d, "journal.db", without_path(&e), damaged ? damage_remedy : "nothing was changed",
-              damaged && dlm_doctor_move(d, dlm_doctor_journal_files));
-    return 0;
+    if (r == DLMGR_ENOTFOUND || r == DLMGR_ENOMEM)
+        return r == DLMGR_ENOMEM ? r : 0;
+    mended = damaged && dlm_doctor_salvage(d);
+    dlm_doctor_say_moved(d, "journal.db", dlm_doctor_text(&e),
+                         damaged ? damage_remedy : "nothing was changed", mended);
+    return mended ? open_journal(d, ret) : 0;
 }
 
 /* When it was moved, the journal is looked at again, for which tasks have lost theirs. */
@@ -92,9 +84,9 @@ static int secrets_damaged(struct dlm_doctor *d, int code, struct dlm_store **io
 
     dlm_store_error(*io, code, &e);
     dlm_store_close(TAKE_PTR(*io));
-    say_moved(d, "secrets.db", without_path(&e),
-              "`dlmgr doctor --fix` moves it away; tasks with credentials need them anew",
-              dlm_doctor_move(d, dlm_doctor_secrets_files));
+    dlm_doctor_say_moved(d, "secrets.db", dlm_doctor_text(&e),
+                         "`dlmgr doctor --fix` moves it away; tasks with credentials need them anew",
+                         dlm_doctor_move(d, dlm_doctor_secrets_files));
     return open_journal(d, io);
 }
 
@@ -127,22 +119,22 @@ static const char *remedy_of(const char *what, bool damaged)
 
 static void report_found(struct dlm_doctor *d, const json_t *list, bool damaged)
 {
-    bool moved = damaged && dlm_doctor_move(d, dlm_doctor_journal_files);
+    bool moved = damaged && dlm_doctor_salvage(d);
     size_t n = json_array_size(list);
     char more[64];
 
     for (size_t i = 0; i < MIN(n, REPORTED_MAX); i++) {
         const char *what = json_string_value(json_array_get(list, i));
 
-        say_moved(d, "journal.db", what, remedy_of(what, damaged), moved);
+        dlm_doctor_say_moved(d, "journal.db", what, remedy_of(what, damaged), moved);
     }
     if (n <= REPORTED_MAX)
         return;
     snprintf(more, sizeof(more), "and %zu more", n - REPORTED_MAX);
-    say_moved(d, "journal.db", more, "see the others", moved);
+    dlm_doctor_say_moved(d, "journal.db", more, "see the others", moved);
 }
 
-/* *io is NULL afterwards when the journal was moved away. */
+/* *io is another one afterwards when the journal was mended, or NULL. */
 static int check(struct dlm_doctor *d, struct dlm_store **io, bool secrets_bad)
 {
     CLEANUP_JSON json_t *list = json_array();
@@ -160,9 +152,11 @@ static int check(struct dlm_doctor *d, struct dlm_store **io, bool secrets_bad)
     if (r > 0 && d->fix)
         dlm_store_close(TAKE_PTR(*io));
     report_found(d, list, r > 0);
+    if (r > 0 && d->fix)
+        return open_journal(d, io);
     if (r < 0 && !secrets_bad) {
         dlm_store_error(*io, r, &e);
-        dlm_doctor_report(d, "journal.db", without_path(&e), "look at the disk, and try again",
+        dlm_doctor_report(d, "journal.db", dlm_doctor_text(&e), "look at the disk, and try again",
                           false);
     }
     return 0;

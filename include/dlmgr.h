@@ -614,7 +614,8 @@ DLMGR_API int dlmgr_run(dlmgr *handle, dlmgr_error *error);
 
 /*
  * Check journal, files and modes of a home without an owner. *ret_json (yours: free()): {"problems":[{what, path, remedy, fixed}]}. fix 1
- * moves what is broken into the home's quarantine folder; nothing is deleted. Returns 0 also when there are problems.
+ * moves what is broken into the home's quarantine folder, and carries over what can be read of a damaged journal into a new one (the member
+ * "salvage" tells what was saved and lost); nothing is deleted. Returns 0 also when there are problems.
  */
 DLMGR_API int dlmgr_doctor(const char *home, int fix, char **ret_json, dlmgr_error *error);
 

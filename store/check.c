@@ -10,6 +10,10 @@
 
 #include <stdio.h>
 
+/* Up to this number events of `default` may have been lost with a damaged journal: doctor told. */
+#define SALVAGED                                                                                   \
+    "iif(session = 1, coalesce((SELECT CAST(value AS INTEGER) FROM settings WHERE name = 'salvaged'), 0), 0)"
+
 static const struct {
     const char *text; /* with %s for the first column; NULL: the column is the text */
     const char *sql;
@@ -36,7 +40,7 @@ static const struct {
      "SELECT id FROM tasks WHERE NOT EXISTS (SELECT 1 FROM hosts WHERE hosts.id = tasks.host)"},
     {"the events of session %s have a gap, or more than were numbered",
      "SELECT s.name FROM sessions s JOIN (SELECT session, min(seq) AS low, max(seq) AS high, "
-     "count(*) AS n FROM events GROUP BY session) e ON e.session = s.id "
+     "count(*) AS n FROM events WHERE seq > " SALVAGED " GROUP BY session) e ON e.session = s.id "
      "WHERE high > s.last_seq OR (s.id = 1 AND (n <> high - low + 1 OR high <> s.last_seq))"},
     {"session %s has lost an event that nobody acknowledged",
      "SELECT name FROM sessions s WHERE id <> 1 AND acked_seq + 1 <> coalesce((SELECT min(seq) "

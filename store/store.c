@@ -59,11 +59,28 @@ static int read_tag(struct dlm_store *s, dlmgr_error *e)
     return 0;
 }
 
+/* What stands there as journal.db is the damaged one, or none yet. */
+static int refuse_salvage(struct dlm_store *s, dlmgr_error *e)
+{
+    if (!dlm_store_salvage_waits(s->homefd))
+        return 0;
+    dlm_fail(e, DLMGR_EJOURNAL, "%s/journal.db is being mended: run `dlmgr doctor --fix` again",
+             s->home);
+    if (e) {
+        e->class_ = DLMGR_CLASS_LOCAL;
+        e->sys_errno = EUCLEAN;
+        snprintf(e->path, sizeof(e->path), "%s/journal.db", s->home);
+    }
+    return DLMGR_EJOURNAL;
+}
+
 static int open_parts(struct dlm_store *s, dlmgr_error *e)
 {
     int64_t mark = dlm_mark_read(s->homefd);
-    int r = dlm_mark_missing(s, mark, e);
+    int r = refuse_salvage(s, e);
 
+    if (r == 0)
+        r = dlm_mark_missing(s, mark, e);
     if (r == 0)
         r = dlm_file_open(&dlm_file_journal, s->homefd, s->home, s->mode, &s->db, e);
     if (r == 0)

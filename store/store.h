@@ -301,4 +301,40 @@ const char *dlm_store_tag(struct dlm_store *s);
 typedef void (*dlm_problem_fn)(const char *what, void *context);
 int dlm_store_check(struct dlm_store *s, dlm_problem_fn fn, void *context);
 
+/* ---- Salvage --------------------------------------------------------------------------------------- */
+
+enum {
+    DLM_SAVED_SESSIONS,
+    DLM_SAVED_TASKS,
+    DLM_SAVED_SOURCES,
+    DLM_SAVED_BLOCKS,
+    DLM_SAVED_HINTS,
+    DLM_SAVED_EVENTS,
+    DLM_SAVED_SETTINGS,
+    DLM_SAVED_KINDS
+};
+
+struct dlm_saved { /* rows: carried over, and seen but not carried */
+    int64_t saved, lost;
+};
+
+struct dlm_salvage {
+    struct dlm_saved kinds[DLM_SAVED_KINDS]; /* tasks lost: all that something knows of */
+    int64_t bad_pages;                       /* that cannot be read */
+    int64_t changes;                         /* that were stored, and are not there */
+};
+
+/*
+ * What can be read of the damaged journal of this home, built into a new one beside it; the old one is only read. Call it while holding the lock. fn gets a line for each
+ * thing that is lost or changed. keep: the new one waits in HOME/salvage, and every opener is refused until dlm_store_salvage_place(); else it is thrown away again, for
+ * what would be lost is asked only.
+ */
+int dlm_store_salvage(int homefd, const char *home, bool keep, struct dlm_salvage *ret,
+                      dlm_problem_fn fn, void *context, dlmgr_error *e);
+bool dlm_store_salvage_waits(int homefd);
+/* Once the damaged one is away: the new one takes its place. May be done again after a crash. */
+int dlm_store_salvage_place(int homefd, const char *home, dlmgr_error *e);
+/* True while the damaged one must still be moved away. */
+bool dlm_store_salvage_unplaced(int homefd);
+
 #endif

@@ -440,6 +440,9 @@ static void one(uint64_t seed)
     sum.lost += v.state == LOST;
     sum.altered += v.state == ALTERED;
     sum.same += !status && !v.told && v.state == SAME;
+    if (!status && !v.saved && getenv("VERBOSE"))
+        printf("seed %llu: %s of %s: unusable\n", (unsigned long long)seed, kinds[kind],
+               names[file]);
     sum.unusable += !status && !v.saved;
     sum.by_kind[kind][v.state]++;
     if (v.told && file < 2) {

@@ -271,3 +271,21 @@ void journal_sql(const char *name, const char *sql)
     CU_ASSERT_FATAL(text == NULL);
     CU_ASSERT_FATAL(sqlite3_close(db) == SQLITE_OK);
 }
+
+int64_t journal_number(const char *name, const char *sql)
+{
+    char path[600];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    int64_t value;
+
+    snprintf(path, sizeof(path), "%s/%s", journal_home(), name);
+    journal_homefd();
+    CU_ASSERT_FATAL(sqlite3_open(path, &db) == SQLITE_OK);
+    CU_ASSERT_FATAL(sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
+                    sqlite3_step(st) == SQLITE_ROW);
+    value = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    CU_ASSERT_FATAL(sqlite3_close(db) == SQLITE_OK);
+    return value;
+}

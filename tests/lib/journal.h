@@ -50,5 +50,7 @@ uint64_t journal_file_sum(const char *name);
 int journal_file_has(const char *name, const char *text);
 /* Run SQL on a file of the home with a connection of its own. */
 void journal_sql(const char *name, const char *sql);
+/* The first column of the first row. */
+int64_t journal_number(const char *name, const char *sql);
 
 #endif

@@ -161,9 +161,58 @@ test_doctor_puts_a_damaged_journal_aside()
     expect 78 "$DLMGR" list
     err_has 'journal.db.*not a database'
     expect 1 "$DLMGR" doctor
+    out_has '^can be saved: .*1 tasks'
     expect 0 "$DLMGR" doctor --fix
+    out_has '^saved: .*1 tasks'
+    out_has '^lost: '
+    out_has "^the damaged one is kept in $DLMGR_HOME/quarantine/"
     check test -s "$(echo "$DLMGR_HOME"/quarantine/*/journal.db)"
+    expect 0 "$DLMGR" run
+    check test -s a.bin
     expect 0 "$DLMGR" get "$FIXTURE_URL/b.bin?size=10k"
+}
+
+# Pages of the journal are overwritten, some files are fetched and told, some are not: what stands on other pages goes on to the end, and nothing is told twice.
+test_doctor_saves_what_can_be_read()
+{
+    local i page pages old
+    fixture_start
+    for i in $(seq 60); do
+        echo "$FIXTURE_URL/f$i?size=3k&seed=$i"
+    done >list
+    head -20 list >first
+    tail -40 list >rest
+    expect 0 "$DLMGR" add --no-start --session org.example.app -i first
+    expect 0 "$DLMGR" run
+    expect 0 "$DLMGR" events --session org.example.app --ack
+    expect 0 "$DLMGR" add --no-start --session org.example.app -i rest
+    pages=$(($(stat -c %s "$DLMGR_HOME/journal.db") / 4096))
+    for page in 2 $((pages / 3)) $((pages - 2)); do
+        head -c 4096 /dev/urandom | dd of="$DLMGR_HOME/journal.db" bs=4096 seek="$page" conv=notrunc status=none
+    done
+    cp "$DLMGR_HOME/journal.db" old
+    expect 1 "$DLMGR" doctor
+    same_file "$DLMGR_HOME/journal.db" old
+    expect 0 "$DLMGR" --json doctor --fix
+    out_has '"salvage": *\{"done": *true'
+    old=$(echo "$DLMGR_HOME"/quarantine/*/journal.db)
+    same_file "$old" old
+    expect 0 "$DLMGR" doctor
+    run "$DLMGR" --json list
+    check test "$(grep -c '"id"' "$TMP/out")" -ge 20
+    expect 0 "$DLMGR" run
+    run "$DLMGR" --json list
+    for i in $(grep -o '/f[0-9]*?' "$TMP/out" | tr -dc '0-9\n'); do
+        "$FIXTURE" --body "size=3k&seed=$i" >expected
+        same_file "f$i" expected
+    done
+    for i in $(seq 20); do
+        check test -s "f$i"
+    done
+    expect 0 "$DLMGR" events --session org.example.app
+    same "$(grep -o '"task": *[0-9]*' "$TMP/out" | sort | uniq -d)" '' 'told twice'
+    out_lacks '"task": *(1|2|19|20),'
+    same_file "$old" old
 }
 
 run_stories "$@"
