@@ -19,6 +19,7 @@
 
 #include "dlmgr/bounds.h"
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #define KEPT_MAX 64
@@ -31,6 +32,7 @@ struct watch {
     bool wanted;    /* by libcurl just now */
     bool asked_for; /* opened for a connection of ours */
     bool connected; /* has been: we shall be told when it is closed */
+    int port;       /* ours, once it is */
 };
 
 struct dlm_fetch {
@@ -222,14 +224,39 @@ static void watch_drop(struct watch *w)
     uv_close((uv_handle_t *)&w->poll, on_watch_closed);
 }
 
+/* The port stands at the same place for both kinds of address. */
+static int local_port(curl_socket_t socket)
+{
+    struct sockaddr_in6 own = {0};
+    socklen_t len = sizeof(own);
+
+    return getsockname(socket, (struct sockaddr *)&own, &len) == 0 ? ntohs(own.sin6_port) : 0;
+}
+
 static bool may_rest(struct watch *w)
 {
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
 
-    if (w->asked_for && !w->connected)
+    if (w->asked_for && !w->connected) {
         w->connected = getpeername(w->socket, (struct sockaddr *)&peer, &len) == 0;
+        w->port = w->connected ? local_port(w->socket) : 0;
+    }
     return w->connected;
+}
+
+bool dlm_fetch_is_spoiled(const struct dlm_fetch *f, int port)
+{
+    char byte;
+
+    for (size_t i = 0; i < f->n_watches; i++) {
+        const struct watch *w = f->watches[i];
+
+        if (w && w->connected && !w->wanted && w->port == port &&
+            recv(w->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+            return true;
+    }
+    return false;
 }
 
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *socket_context)

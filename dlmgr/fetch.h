@@ -45,4 +45,10 @@ void dlm_fetch_turned(struct dlm_fetch *f, void (*fn)(void *context), void *cont
 /* A paused one goes on, at the next turn of the loop; it also ends there when the bytes that libcurl kept for it are refused. */
 void dlm_fetch_unpause(struct dlm_fetch *m, struct dlm_fetching *f);
 
+/*
+ * Has the server sent something over a resting connection with this port of ours since its last answer? Whatever that is, it would be taken for the
+ * answer to the next request; libcurl 7.88 only sees whether such a connection was closed.
+ */
+bool dlm_fetch_is_spoiled(const struct dlm_fetch *f, int port);
+
 #endif

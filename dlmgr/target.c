@@ -14,6 +14,7 @@
 
 #include "dlmgr/opts_ref.h"
 #include "dlmgr/proxy.h"
+#include "dlmgr/tls.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -80,6 +81,13 @@ static bool text_may_be_used(const struct dlm_target *t, const char *ip, bool us
     return usual;
 }
 
+/* Only of a connection that others used before, and whose answers are not told apart by their streams. */
+static bool is_spoiled(const struct dlm_target *t, int local_port)
+{
+    return t->fetch && !t->allowed && !(t->https && dlm_tls_has_streams(t->easy)) &&
+           dlm_fetch_is_spoiled(t->fetch, local_port);
+}
+
 static int on_request(void *context, char *remote_ip, char *local_ip, int remote_port,
                       int local_port)
 {
@@ -87,9 +95,9 @@ static int on_request(void *context, char *remote_ip, char *local_ip, int remote
 
     (void)local_ip;
     (void)remote_port;
-    (void)local_port;
     t->refused = t->denied || !text_may_be_used(t, remote_ip, !t->block_private);
-    return t->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    t->spoiled = !t->refused && is_spoiled(t, local_port);
+    return t->refused || t->spoiled ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 /* An address in the URL, which a proxy would not tell us of. */
@@ -232,7 +240,7 @@ int dlm_target_set(CURL *easy, const struct dlm_opts *o, size_t source, const st
     const char *proxy = dlm_proxy_choose(o, at);
     int r;
 
-    *t = (struct dlm_target){.block_private = o->block_private};
+    *t = (struct dlm_target){.easy = easy, .https = at->https, .block_private = o->block_private};
     t->denied = !host_may_be_used(t, at->origin);
     t->proxied = *proxy != '\0';
     t->tainted = strchr(proxy, '@') != NULL;

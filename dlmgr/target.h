@@ -13,6 +13,7 @@
 #ifndef DLM_TARGET_H
 #define DLM_TARGET_H
 
+#include "dlmgr/fetch.h"
 #include "dlmgr/origin.h"
 #include "dlmgr/request.h"
 #include "dlmgr/url.h"
@@ -20,11 +21,16 @@
 #include <curl/curl.h>
 
 struct dlm_target {
+    CURL *easy;
+    const struct dlm_fetch
+        *fetch; /* to be set before the request is added; NULL: `spoiled` is not looked for */
+    bool https;
     struct curl_slist *headers;
     struct curl_slist *referred; /* those of them that stand somewhere else; secrets */
     bool block_private;
     bool refused; /* out: there was no address but those that block_private refuses */
     bool tainted; /* out: the handle has carried a credential; clean it up rather than keep it */
+    bool spoiled; /* out: the connection that was to be used again holds bytes that nobody asked for; it is closed. Ask again, over another */
     bool denied;  /* the URL's own host is such an address */
     bool proxied;
     bool allowed;            /* a connection to an address that may be used was begun */

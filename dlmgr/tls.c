@@ -136,15 +136,33 @@ void dlm_tls_watch(CURL *easy, struct dlm_tls **record)
     curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, record);
 }
 
-void dlm_tls_adopt(CURL *easy, struct dlm_tls **record)
+/* Of the connection that the handle has; NULL: none, or it has no TLS. */
+static SSL *connection_of(CURL *easy)
 {
     struct curl_tlssessioninfo *info = NULL;
-    struct dlm_tls *r;
 
     if (!usable || curl_easy_getinfo(easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info ||
-        info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
-        return;
-    r = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(info->internals), slot);
+        info->backend != CURLSSLBACKEND_OPENSSL)
+        return NULL;
+    return info->internals;
+}
+
+bool dlm_tls_has_streams(CURL *easy)
+{
+    SSL *ssl = connection_of(easy);
+    const unsigned char *name = NULL;
+    unsigned len = 0;
+
+    if (ssl)
+        SSL_get0_alpn_selected(ssl, &name, &len);
+    return !usable || (len == 2 && !memcmp(name, "h2", 2));
+}
+
+void dlm_tls_adopt(CURL *easy, struct dlm_tls **record)
+{
+    SSL *ssl = connection_of(easy);
+    struct dlm_tls *r = ssl ? SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), slot) : NULL;
+
     if (!r || r == *record)
         return;
     dlm_tls_drop(record);

@@ -41,6 +41,8 @@ void dlm_tls_drop(struct dlm_tls **record); /* NULL in it is fine, and left ther
 
 /* Within a callback of libcurl: *record becomes that of the connection which the handle has, whoever made it. */
 void dlm_tls_adopt(CURL *easy, struct dlm_tls **record);
+/* Within a callback: may the connection that the handle has carry other requests meanwhile (HTTP/2)? Where that cannot be known, as if. */
+bool dlm_tls_has_streams(CURL *easy);
 /* Did the server announce the end of its data? Where that cannot be known: true. */
 bool dlm_tls_ended(const struct dlm_tls *record);
 

@@ -113,6 +113,8 @@ static int ask(struct dlm_transfer *t, dlmgr_error *e)
     r = dlm_target_set(easy, t->opts, t->source, &t->given, &t->at, if_range, &t->target, e);
     if (r < 0)
         return r;
+    t->target.fetch = t->env->fetch;
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)t->afresh);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT,
                      (long)dlm_transfer_bound(t, DLM_BOUND_CONNECT_TIME));
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->trouble);
@@ -184,6 +186,15 @@ static void follow(struct dlm_transfer *t)
     ask_again(t);
 }
 
+/* Nothing was asked yet: the same once more, over a connection of its own. */
+static void ask_afresh(struct dlm_transfer *t)
+{
+    t->n_asked--;
+    t->afresh = true;
+    ask_again(t);
+    t->afresh = false;
+}
+
 static void reask(struct dlm_transfer *t)
 {
     struct dlm_url at;
@@ -214,6 +225,8 @@ static void on_done(struct dlm_fetching *f, CURLcode code)
 
     t->code = code;
     dlm_transfer_unhold(t);
+    if (t->target.spoiled)
+        return ask_afresh(t);
     if (says_enough(t, code))
         dlm_transfer_judge(t);
     if (t->judged && t->verdict.action == DLM_REDIRECT)

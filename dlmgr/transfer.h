@@ -75,6 +75,7 @@ struct dlm_transfer {
     struct dlm_target target;
     int hops, n_asked;
     uint64_t asked_urls[DLM_REDIRECTS_MOST + 1]; /* since the given one */
+    bool afresh;                                 /* over a connection of its own */
     bool reasked;                                /* the given URL was asked once more already */
     struct dlm_answer answer;
     char trouble[CURL_ERROR_SIZE];

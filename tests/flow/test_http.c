@@ -13,6 +13,7 @@
 #include "tests/lib/test.h"
 
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -347,6 +348,19 @@ static void test_a_wrong_digest_can_be_tried_again(void)
 
 /* ---- The end of TLS ------------------------------------------------------------------------------------ */
 
+static char cert[320], key[320], ca[320];
+
+static void make_certificates(void)
+{
+    char command[400];
+
+    snprintf(command, sizeof(command), "bash fixtures/certs.sh %s/certs", test_dir());
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    snprintf(cert, sizeof(cert), "%s/certs/server.pem", test_dir());
+    snprintf(key, sizeof(key), "%s/certs/server.key", test_dir());
+    snprintf(ca, sizeof(ca), "%s/certs/ca.pem", test_dir());
+}
+
 static const struct ending {
     const char *what, *answer;
     enum peer_end how;
@@ -384,7 +398,7 @@ static void serve_ending(struct peer_link *l, void *context)
     peer_finish(l, endings[i].how);
 }
 
-static void check_ending(const struct peer *server, const char *ca, size_t i)
+static void check_ending(const struct peer *server, size_t i)
 {
     char url[100];
     dlmgr_request request;
@@ -410,27 +424,89 @@ static void check_ending(const struct peer *server, const char *ca, size_t i)
 
 static void test_how_tls_ends(void)
 {
-    char command[400], cert[320], key[320], ca[320];
     struct peer *server;
 
     house_begin(&house);
-    snprintf(command, sizeof(command), "bash fixtures/certs.sh %s/certs", test_dir());
-    CU_ASSERT_EQUAL_FATAL(system(command), 0);
-    snprintf(cert, sizeof(cert), "%s/certs/server.pem", test_dir());
-    snprintf(key, sizeof(key), "%s/certs/server.key", test_dir());
-    snprintf(ca, sizeof(ca), "%s/certs/ca.pem", test_dir());
+    make_certificates();
     server = peer_start(&(struct peer_options){.cert = cert, .key = key, .serve = serve_ending});
     for (size_t i = 0; i < COUNT(endings); i++) {
         test_about("row %zu: %s", i, endings[i].what);
-        check_ending(server, ca, i);
+        check_ending(server, i);
     }
     house_end(&house);
     peer_stop(server);
 }
 
+/* ---- More than was asked for ---------------------------------------------------------------------------- */
+
+#define ANSWER(text) "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" text
+
+/* 0; 1: the first file is there; 2: and the server has sent an answer that nobody asked for. */
+static atomic_int stage;
+
+static void serve_surplus(struct peer_link *l, void *context)
+{
+    char request[4096];
+
+    (void)context;
+    while (peer_get_head(l, request, sizeof(request))) {
+        bool first = !strncmp(request, "GET /first", 10);
+
+        peer_put(l, first ? ANSWER("hello") : ANSWER("right"), strlen(ANSWER("hello")));
+        while (first && stage < 1)
+            usleep(1000);
+        if (first)
+            peer_put(l, ANSWER("wrong"), strlen(ANSWER("wrong")));
+        stage += first;
+    }
+}
+
+static void check_surplus(const struct peer *server, const char *name, const char *text)
+{
+    char url[100];
+    dlmgr_request request;
+    struct house_result r;
+
+    snprintf(url, sizeof(url), "%s://127.0.0.1:%d/%s", ca[0] ? "https" : "http", peer_port(server),
+             name);
+    request = house_request(&house, url);
+    request.cacert = ca[0] ? ca : NULL;
+    r = house_wait(&house, house_add(&house, &request));
+    CHECK_STR(dlmgr_state_name(r.state), "done");
+    check_file(&(struct row){.text = text}, &r);
+    unlink(r.path);
+}
+
+/* It would be the answer to the next request over this connection. */
+static void test_an_answer_that_nobody_asked_for(void)
+{
+    house_begin(&house);
+    ca[0] = '\0';
+    for (int tls = 0; tls < 2; tls++) {
+        struct peer *server;
+
+        test_about("TLS: %d", tls);
+        if (tls)
+            make_certificates();
+        stage = 0;
+        server = peer_start(&(struct peer_options){.cert = tls ? cert : NULL,
+                                                   .key = tls ? key : NULL,
+                                                   .serve = serve_surplus});
+        check_surplus(server, "first", "hello");
+        for (stage = 1; stage < 2;)
+            usleep(1000);
+        check_surplus(server, "second", "right");
+        peer_stop(server);
+    }
+    house_end(&house);
+}
+
 static const struct test tests[] = {
-    TEST(test_framing),      TEST(test_codings),
-    TEST(test_digests),      TEST(test_a_wrong_digest_can_be_tried_again),
+    TEST(test_an_answer_that_nobody_asked_for),
+    TEST(test_framing),
+    TEST(test_codings),
+    TEST(test_digests),
+    TEST(test_a_wrong_digest_can_be_tried_again),
     TEST(test_how_tls_ends),
 };
 
