@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * salvage.h - between salvage_file.c (where things stand) and salvage.c (what is carried over); the rest is in store.h.
+ * salvage.h - between salvage_file.c (where things stand), salvage.c (what is carried over) and salvage_mend.c (what must hold then); the rest is in store.h.
  */
 #ifndef DLM_STORE_SALVAGE_H
 #define DLM_STORE_SALVAGE_H
@@ -13,5 +13,17 @@
  */
 int dlm_salvage_rows(struct dlm_store *s, int fd, unsigned reserved, bool free_known, int64_t mark,
                      struct dlm_salvage *sum, dlm_problem_fn fn, void *context);
+
+struct dlm_mending {
+    struct dlm_store *s;
+    struct dlm_salvage *sum;
+    int64_t last_task; /* the highest id that was given out; 0: not known */
+    bool doubt;        /* more had happened than the journal says */
+    dlm_problem_fn fn;
+    void *context;
+};
+
+/* In the transaction of the caller. */
+int dlm_salvage_mend(const struct dlm_mending *m);
 
 #endif
